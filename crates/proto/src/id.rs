@@ -40,10 +40,8 @@ impl Id {
 impl fmt::Display for Id {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = [0_u8; 24];
-        let length = bs58::encode(self.0)
-            .with_alphabet(bs58::Alphabet::FLICKR)
-            .onto(&mut text[..])
-            .map_err(|_| fmt::Error)?;
+        let length =
+            bs58::encode(self.0).with_alphabet(bs58::Alphabet::FLICKR).onto(&mut text[..]).map_err(|_| fmt::Error)?;
         // bs58 writes one zero digit per leading zero byte; the value's own digits are what counts.
         let digits = std::str::from_utf8(&text[..length]).map_err(|_| fmt::Error)?;
         let digits = digits.trim_start_matches('1');
@@ -65,10 +63,7 @@ impl FromStr for Id {
             return Err(InvalidId);
         }
         let digits = text.trim_start_matches('1');
-        let decoded = bs58::decode(digits)
-            .with_alphabet(bs58::Alphabet::FLICKR)
-            .into_vec()
-            .map_err(|_| InvalidId)?;
+        let decoded = bs58::decode(digits).with_alphabet(bs58::Alphabet::FLICKR).into_vec().map_err(|_| InvalidId)?;
         let start = 16_usize.checked_sub(decoded.len()).ok_or(InvalidId)?;
         let mut bytes = [0_u8; 16];
         bytes[start..].copy_from_slice(&decoded);
@@ -79,11 +74,7 @@ impl FromStr for Id {
 impl Serialize for Id {
     /// Text where people read (JSON), bytes where they do not (MessagePack).
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            serializer.collect_str(self)
-        } else {
-            serializer.serialize_bytes(&self.0)
-        }
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_bytes(&self.0) }
     }
 }
 

@@ -1,1 +1,74 @@
-//! (in the making)
+//! Calls between services, under `/internal/` on their Unix sockets. The gateway forwards none of them.
+//!
+//! | service | call | answer |
+//! |---|---|---|
+//! | each | `GET /internal/health` | 204 |
+//! | each | `GET /internal/logs/{log}?after=&consumer=&wait=` | a page of the log, in `kit::logs` |
+//! | each | `GET /internal/queues` | `Vec<QueueDepth>` |
+//! | gateway | `GET /internal/users/{id}` | `UserProfile` |
+//! | gateway | `GET /internal/users/by-name/{username}` | `UserProfile` |
+//! | channel | `GET /internal/channels/{id}` | `ChannelProfile` |
+//! | channel | `GET /internal/channels/by-handle/{handle}` | `ChannelProfile` |
+//! | channel | `GET /internal/relations/{userId}/{channelId}/{videoId}` | [`Relations`] |
+//! | video | `GET /internal/videos/{id}` | `VideoProfile` |
+//! | video | `POST /internal/cards` [`CardsQuery`] | [`Cards`], for the caller |
+//! | video | `GET /internal/media-grants/{id}` | [`MediaGrant`], for the caller; 404 without the right |
+//! | notification (home) | `GET /internal/backlog/{userId}?after=` | `Page<Notification>`, oldest first |
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::video::VideoCard;
+use crate::{PlaylistId, VideoId};
+
+/// What a person has to do with a channel and a video, as the channel service knows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Relations {
+    /// Whether they subscribe to the channel.
+    pub subscribed: bool,
+    /// Which of their playlists have the video.
+    pub playlists: Vec<PlaylistId>,
+}
+
+/// `POST /internal/cards`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CardsQuery {
+    /// Which videos, at most 500.
+    pub ids: Vec<VideoId>,
+}
+
+/// The cards that the caller may see, in the order asked for; those missing are gone or not theirs to see.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cards {
+    /// The cards.
+    pub cards: Vec<VideoCard>,
+}
+
+/// What the gateway may send of a video's files to this caller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MediaGrant {
+    /// Whether everybody may have them: shared caches may keep them, other origins may read them.
+    pub public: bool,
+    /// The files by their public names.
+    pub files: Vec<MediaFile>,
+}
+
+/// One file of a video.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MediaFile {
+    /// The name after `/media/{videoId}/`, e.g. `480.mp4`.
+    pub name: String,
+    /// Where it is, relative to the media folder.
+    pub path: String,
+    /// Its `Content-Type`.
+    pub content_type: String,
+    /// Whether these bytes may change under this name (playlists, posters): asked again each time.
+    pub changes: bool,
+    /// The name to save it under, for downloads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub download_name: Option<String>,
+}
