@@ -57,14 +57,30 @@ impl Serialize for Timestamp {
 }
 
 impl<'de> Deserialize<'de> for Timestamp {
+    /// Takes both forms: serde buffers what stands in a tagged enum, and forgets which format it came from.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if deserializer.is_human_readable() {
-            let text = String::deserialize(deserializer)?;
-            let time: jiff::Timestamp = text.parse().map_err(|_| de::Error::custom("not an RFC 3339 time"))?;
-            Ok(Self(time.as_millisecond()))
-        } else {
-            i64::deserialize(deserializer).map(Self)
+        struct TextOrNumber;
+        impl de::Visitor<'_> for TextOrNumber {
+            type Value = Timestamp;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("an RFC 3339 time")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Timestamp, E> {
+                let time: jiff::Timestamp = text.parse().map_err(|_| E::custom("not an RFC 3339 time"))?;
+                Ok(Timestamp(time.as_millisecond()))
+            }
+
+            fn visit_i64<E: de::Error>(self, ms: i64) -> Result<Timestamp, E> {
+                Ok(Timestamp(ms))
+            }
+
+            fn visit_u64<E: de::Error>(self, ms: u64) -> Result<Timestamp, E> {
+                i64::try_from(ms).map(Timestamp).map_err(|_| E::custom("a time beyond all calendars"))
+            }
         }
+        deserializer.deserialize_any(TextOrNumber)
     }
 }
 
@@ -80,5 +96,24 @@ mod tests {
         assert_eq!(json, "\"2026-11-18T11:06:40.123Z\"");
         assert_eq!(serde_json::from_str::<Timestamp>(&json).unwrap(), time);
         assert_eq!(serde_json::from_str::<Timestamp>("\"2026-11-18T12:06:40.123+01:00\"").unwrap(), time);
+    }
+
+    #[test]
+    fn a_time_in_a_tagged_enum_survives_message_pack() {
+        use crate::events::ChannelEvent;
+        use crate::{ChannelId, UserId};
+        let event = ChannelEvent::Subscribed {
+            user: UserId::generate(),
+            channel: ChannelId::generate(),
+            owner: UserId::generate(),
+            handle: "films".to_owned(),
+            notify: crate::api::channel::NotifyLevel::All,
+            new: true,
+            at: Timestamp::from_ms(1_795_000_000_123),
+        };
+        let bytes = rmp_serde::to_vec_named(&event).unwrap();
+        assert_eq!(rmp_serde::from_slice::<ChannelEvent>(&bytes).unwrap(), event);
+        let json = serde_json::to_string(&event).unwrap();
+        assert_eq!(serde_json::from_str::<ChannelEvent>(&json).unwrap(), event);
     }
 }
