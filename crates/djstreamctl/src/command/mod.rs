@@ -1,0 +1,6 @@
+//! The commands, one file a topic.
+
+pub(crate) mod jobs;
+pub(crate) mod queue;
+pub(crate) mod status;
+pub(crate) mod user;
