@@ -19,7 +19,7 @@ mod glob;
 mod limits;
 mod server;
 
-pub use client::{Client, ConnectError, Event, Messages, PublishError, SubscribeError};
+pub use client::{Client, ConnectError, Event, Messages, PublishError, SubscribeError, Subscription};
 pub use frame::{Frame, FrameDecoder, Protocol, ProtocolError};
 pub use limits::Limits;
 pub use server::{Listener, Server};

@@ -15,6 +15,17 @@ async fn next(messages: &mut Messages) -> Event {
     tokio::time::timeout(Duration::from_secs(10), messages.next()).await.unwrap().unwrap()
 }
 
+/// The end of a subscription takes a moment.
+async fn unsubscribed(client: &Client, channel: &str) {
+    for _ in 0..500 {
+        if client.publish(channel, "gone").await == Ok(0) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("{channel} is still subscribed");
+}
+
 fn message(channel: &'static str, payload: &'static str) -> Event {
     Event::Message { channel: Bytes::from_static(channel.as_bytes()), payload: Bytes::from_static(payload.as_bytes()) }
 }
@@ -25,16 +36,24 @@ async fn publishes_and_subscribes_on_one_connection() {
     let (client, mut messages) = Client::connect(&fixture.url()).unwrap();
     assert_eq!(next(&mut messages).await, Event::Connected);
     assert_eq!(client.publish("user:1", "nobody").await, Ok(0));
-    client.subscribe("user:1").await.unwrap();
-    client.subscribe("user:2").await.unwrap();
+    let first = client.subscribe("user:1").await.unwrap();
+    let again = client.subscribe("user:1").await.unwrap();
+    let _second = client.subscribe("user:2").await.unwrap();
     assert_eq!(client.publish("user:1", "one").await, Ok(1));
     assert_eq!(client.publish("user:2", "two").await, Ok(1));
     assert_eq!(next(&mut messages).await, message("user:1", "one"));
     assert_eq!(next(&mut messages).await, message("user:2", "two"));
-    client.unsubscribe("user:1").await;
-    assert_eq!(client.publish("user:1", "gone").await, Ok(0));
+    drop(again);
+    assert_eq!(client.publish("user:1", "still").await, Ok(1));
+    assert_eq!(next(&mut messages).await, message("user:1", "still"));
+    drop(first);
+    unsubscribed(&client, "user:1").await;
     assert_eq!(client.publish("user:2", "here").await, Ok(1));
-    assert_eq!(next(&mut messages).await, message("user:2", "here"));
+    let mut event = next(&mut messages).await;
+    while event == message("user:1", "gone") {
+        event = next(&mut messages).await;
+    }
+    assert_eq!(event, message("user:2", "here"));
 }
 
 #[tokio::test]
@@ -42,10 +61,11 @@ async fn comes_back_with_all_its_subscriptions() {
     let fixture = Fixture::new(Limits::default());
     let url = fixture.url();
     let (client, mut messages) = Client::connect(&url).unwrap();
+    let mut subscriptions = Vec::new();
     for number in 0..1500 {
-        client.subscribe(format!("channel:{number}")).await.unwrap();
+        subscriptions.push(client.subscribe(format!("channel:{number}")).await.unwrap());
     }
-    client.unsubscribe("channel:7").await;
+    drop(subscriptions.remove(7));
     assert_eq!(next(&mut messages).await, Event::Connected);
 
     let folder = fixture.end().await;
@@ -58,7 +78,7 @@ async fn comes_back_with_all_its_subscriptions() {
 
     let fixture = Fixture::with(Server::new(Limits::default()), folder);
     assert_eq!(next(&mut messages).await, Event::Connected);
-    late.await.unwrap().unwrap();
+    let _late = late.await.unwrap().unwrap();
     assert_eq!(fixture.server.publish(b"channel:7", b"x"), 0);
     assert_eq!(fixture.server.publish(b"channel:1499", b"x"), 1);
     assert_eq!(next(&mut messages).await, message("channel:1499", "x"));
@@ -72,8 +92,8 @@ async fn starts_before_the_server() {
     let url = format!("unix:{}", folder.path().join("fanout.sock").display());
     let (client, mut messages) = Client::connect(&url).unwrap();
     let subscribing = tokio::spawn(async move {
-        client.subscribe("a").await.unwrap();
-        client
+        let subscription = client.subscribe("a").await.unwrap();
+        (client, subscription)
     });
     tokio::time::sleep(Duration::from_millis(200)).await;
     let fixture = Fixture::with(Server::new(Limits::default()), folder);
@@ -86,10 +106,23 @@ async fn starts_before_the_server() {
 }
 
 #[tokio::test]
+async fn who_stops_waiting_for_a_subscription_has_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("unix:{}", folder.path().join("fanout.sock").display());
+    let (client, mut messages) = Client::connect(&url).unwrap();
+    let waited = tokio::time::timeout(Duration::from_millis(50), client.subscribe("a")).await;
+    assert!(waited.is_err());
+    let fixture = Fixture::with(Server::new(Limits::default()), folder);
+    assert_eq!(next(&mut messages).await, Event::Connected);
+    unsubscribed(&client, "a").await;
+    assert_eq!(fixture.server.publish(b"a", b"x"), 0);
+}
+
+#[tokio::test]
 async fn what_the_server_refuses_is_said() {
     let fixture = Fixture::new(Limits { channels_per_connection: 1, ..Limits::default() });
     let (client, _messages) = Client::connect(&fixture.url()).unwrap();
-    client.subscribe("a").await.unwrap();
+    let _subscription = client.subscribe("a").await.unwrap();
     let refused = client.subscribe("b").await;
     assert!(matches!(refused, Err(SubscribeError::Refused(ref text)) if text.contains("more than 1")));
     assert_eq!(client.publish("a", "x").await, Ok(1));
@@ -101,7 +134,7 @@ async fn what_the_server_refuses_is_said() {
 async fn whoever_does_not_take_messages_is_told_so_and_keeps_the_connection() {
     let fixture = Fixture::new(Limits::default());
     let (client, mut messages) = Client::connect(&fixture.url()).unwrap();
-    client.subscribe("a").await.unwrap();
+    let _subscription = client.subscribe("a").await.unwrap();
     let payload = vec![0; 256 * 1024];
     for _ in 0..40 {
         assert_eq!(client.publish("a", payload.clone()).await, Ok(1));
@@ -127,7 +160,7 @@ async fn tcp_with_a_password() {
         async move { server.serve(listener, stop).await }
     });
     let (client, mut messages) = Client::connect(&format!("redis://:s%40cret@{address}")).unwrap();
-    client.subscribe("a").await.unwrap();
+    let _subscription = client.subscribe("a").await.unwrap();
     assert_eq!(next(&mut messages).await, Event::Connected);
     assert_eq!(server.publish(b"a", b"x"), 1);
     assert_eq!(next(&mut messages).await, message("a", "x"));

@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::driver::{Driver, Ending, Published, Request, Stream, Subscribed};
+use super::subscription::Subscription;
 use super::url::Address;
 use super::{PublishError, SubscribeError};
 use crate::frame::encode::write_command;
@@ -34,7 +35,7 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 enum Pending {
     /// So many channels of those subscribed at the start.
     Resubscribe(usize),
-    Subscribe(Bytes, Subscribed),
+    Subscribe(Subscription, Subscribed),
     Unsubscribe,
     Publish(Published),
     Ping,
@@ -112,7 +113,7 @@ impl<'a> Conversation<'a> {
         for pending in self.pending.drain(..) {
             match pending {
                 // It is still wanted: the next connection brings it.
-                Pending::Subscribe(_, done) => self.driver.waiting.push(done),
+                Pending::Subscribe(subscription, done) => self.driver.waiting.push((subscription, done)),
                 Pending::Publish(done) => {
                     let _ = done.send(Err(PublishError::Interrupted));
                 }
@@ -147,6 +148,9 @@ impl<'a> Conversation<'a> {
                     Some(request) => self.send(request),
                     None => return Ok(()),
                 },
+                channel = self.driver.wanted.next_unwanted() => {
+                    self.command(&[b"UNSUBSCRIBE", &channel], Pending::Unsubscribe);
+                }
                 _ = tick.tick() => self.look()?,
             }
         }
@@ -164,7 +168,7 @@ impl<'a> Conversation<'a> {
     }
 
     fn resubscribe(&mut self) {
-        let wanted: Vec<&Bytes> = self.driver.wanted.iter().collect();
+        let wanted: Vec<&Bytes> = self.driver.wanted.channels().collect();
         for channels in wanted.chunks(CHANNELS_PER_COMMAND) {
             let mut command: Vec<&[u8]> = vec![b"SUBSCRIBE"];
             command.extend(channels.iter().map(|channel| &channel[..]));
@@ -181,8 +185,9 @@ impl<'a> Conversation<'a> {
         }
         self.driver.was_connected = true;
         self.driver.mailbox.connected();
-        for done in self.driver.waiting.drain(..) {
-            let _ = done.send(Ok(()));
+        for (subscription, done) in self.driver.waiting.drain(..) {
+            // Whoever has stopped waiting has no subscription: it ends here.
+            let _ = done.send(Ok(subscription));
         }
     }
 
@@ -194,13 +199,8 @@ impl<'a> Conversation<'a> {
     fn send(&mut self, request: Request) {
         match request {
             Request::Subscribe { channel, done } => {
-                self.driver.wanted.insert(channel.clone());
-                let pending = Pending::Subscribe(channel.clone(), done);
+                let pending = Pending::Subscribe(self.driver.wanted.add(channel.clone()), done);
                 self.command(&[b"SUBSCRIBE", &channel], pending);
-            }
-            Request::Unsubscribe { channel } => {
-                self.driver.wanted.remove(&channel);
-                self.command(&[b"UNSUBSCRIBE", &channel], Pending::Unsubscribe);
             }
             Request::Publish { channel, payload, done } => {
                 self.command(&[b"PUBLISH", &channel, &payload], Pending::Publish(done));
@@ -247,8 +247,8 @@ impl<'a> Conversation<'a> {
                 self.confirm_start();
                 Ok(())
             }
-            Some(Pending::Subscribe(_, done)) => {
-                let _ = done.send(Ok(()));
+            Some(Pending::Subscribe(subscription, done)) => {
+                let _ = done.send(Ok(subscription));
                 Ok(())
             }
             _ => Err(Ending::Protocol("subscribed unasked".into())),
@@ -257,8 +257,7 @@ impl<'a> Conversation<'a> {
 
     fn receive_error(&mut self, line: &str) -> Result<(), Ending> {
         match self.pending.pop_front() {
-            Some(Pending::Subscribe(channel, done)) => {
-                self.driver.wanted.remove(&channel);
+            Some(Pending::Subscribe(_, done)) => {
                 let _ = done.send(Err(SubscribeError::Refused(line.to_owned())));
                 Ok(())
             }

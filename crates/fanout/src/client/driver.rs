@@ -1,6 +1,5 @@
 //! Connects, and connects again.
 
-use std::collections::HashSet;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::conversation::{self, Conversation};
 use super::mailbox::Mailbox;
+use super::subscription::{Subscription, Wanted};
 use super::url::Address;
 use super::{PublishError, SubscribeError};
 
@@ -24,11 +24,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) enum Request {
     Subscribe { channel: Bytes, done: Subscribed },
-    Unsubscribe { channel: Bytes },
     Publish { channel: Bytes, payload: Bytes, done: Published },
 }
 
-pub(crate) type Subscribed = oneshot::Sender<Result<(), SubscribeError>>;
+pub(crate) type Subscribed = oneshot::Sender<Result<Subscription, SubscribeError>>;
 pub(crate) type Published = oneshot::Sender<Result<u64, PublishError>>;
 
 /// Why a connection ended.
@@ -56,16 +55,16 @@ pub(crate) struct Driver {
     pub(crate) requests: mpsc::Receiver<Request>,
     pub(crate) mailbox: Arc<Mailbox>,
     /// What has to be subscribed on every new connection.
-    pub(crate) wanted: HashSet<Bytes>,
+    pub(crate) wanted: Wanted,
     /// Who waits for a subscription that the next connection brings.
-    pub(crate) waiting: Vec<Subscribed>,
+    pub(crate) waiting: Vec<(Subscription, Subscribed)>,
     /// The last connection was of use.
     pub(crate) was_connected: bool,
 }
 
 impl Driver {
     pub(crate) fn new(address: Address, requests: mpsc::Receiver<Request>, mailbox: Arc<Mailbox>) -> Self {
-        Self { address, requests, mailbox, wanted: HashSet::new(), waiting: Vec::new(), was_connected: false }
+        Self { address, requests, mailbox, wanted: Wanted::new(), waiting: Vec::new(), was_connected: false }
     }
 
     pub(crate) async fn run(mut self) {
@@ -114,13 +113,10 @@ impl Driver {
         loop {
             tokio::select! {
                 output = &mut future => return Some(output),
+                _ = self.wanted.next_unwanted() => {}
                 request = self.requests.recv() => match request? {
                     Request::Subscribe { channel, done } => {
-                        self.wanted.insert(channel);
-                        self.waiting.push(done);
-                    }
-                    Request::Unsubscribe { channel } => {
-                        self.wanted.remove(&channel);
+                        self.waiting.push((self.wanted.add(channel), done));
                     }
                     Request::Publish { done, .. } => {
                         // Whoever asked may have stopped waiting.

@@ -3,6 +3,7 @@
 mod conversation;
 mod driver;
 mod mailbox;
+mod subscription;
 mod url;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use driver::{Driver, Request};
 use mailbox::Mailbox;
 
+pub use subscription::Subscription;
 pub use url::ConnectError;
 
 /// Requests that may wait for the connection; a caller waits for room.
@@ -102,24 +104,18 @@ impl Client {
         answer.await.unwrap_or(Err(PublishError::Interrupted))
     }
 
-    /// Subscribes to a channel, now and after every reconnection. Returns when the subscription
-    /// is in force: without a connection that is after the next one.
+    /// Subscribes to a channel, now and after every reconnection, until the [`Subscription`] is
+    /// dropped. Returns when it is in force: without a connection that is after the next one.
+    /// Several subscriptions to one channel are one to the server; it ends with the last of them.
     ///
     /// # Errors
     /// The server has its limits.
-    pub async fn subscribe(&self, channel: impl AsRef<[u8]>) -> Result<(), SubscribeError> {
+    pub async fn subscribe(&self, channel: impl AsRef<[u8]>) -> Result<Subscription, SubscribeError> {
         let (done, answer) = oneshot::channel();
         let channel = Bytes::copy_from_slice(channel.as_ref());
         let request = Request::Subscribe { channel, done };
         self.requests.send(request).await.map_err(|_| SubscribeError::Closed)?;
         answer.await.unwrap_or(Err(SubscribeError::Closed))
-    }
-
-    /// Ends a subscription, soon after: messages that are under way may still come.
-    pub async fn unsubscribe(&self, channel: impl AsRef<[u8]>) {
-        let channel = Bytes::copy_from_slice(channel.as_ref());
-        // An ended client has no subscriptions.
-        let _ = self.requests.send(Request::Unsubscribe { channel }).await;
     }
 }
 
