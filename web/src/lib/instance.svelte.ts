@@ -1,0 +1,54 @@
+import { getInstance } from '$/api/auth';
+import type { Instance } from '$/api/types';
+import { hueOfColor } from './hue';
+import { initialInstance } from './initial';
+
+const UNKNOWN: Instance = {
+  name: 'DjStream',
+  description: '',
+  accent: '',
+  registration: 'closed',
+  needsSetup: false,
+  version: '',
+  uploadMaxBytes: Number.POSITIVE_INFINITY,
+  passwordLengthMin: 15,
+};
+
+/** The site itself: its name, its look, how people join. */
+class Site {
+  #data = $state.raw<Instance>(UNKNOWN);
+  #known = $state(false);
+
+  get data(): Instance {
+    return this.#data;
+  }
+
+  /** False until the server has told. */
+  get known(): boolean {
+    return this.#known;
+  }
+
+  /** Takes what came with the page, else asks. Nothing waits for it. */
+  async start(): Promise<void> {
+    const initial = initialInstance();
+    if (initial) this.#use(initial);
+    else await this.reload();
+  }
+
+  async reload(): Promise<void> {
+    try {
+      this.#use(await getInstance());
+    } catch {
+      // The page works without; its name and colour stay the defaults.
+    }
+  }
+
+  #use(data: Instance): void {
+    this.#data = data;
+    this.#known = true;
+    const hue = hueOfColor(data.accent);
+    if (hue !== undefined) document.documentElement.style.setProperty('--accent-hue', String(hue));
+  }
+}
+
+export const site = new Site();
