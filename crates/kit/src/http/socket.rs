@@ -86,7 +86,8 @@ impl UnixSocket {
         Ok(Self { listener, _lock: lock })
     }
 
-    pub(crate) fn listener(&self) -> &UnixListener {
+    /// Its connections, for what is not HTTP. Whoever accepts them checks who is at the other end.
+    pub fn listener(&self) -> &UnixListener {
         &self.listener
     }
 }
