@@ -1,0 +1,190 @@
+//! Search that forgives: an index of the videos' words, and how it is asked.
+//!
+//! Owns the folder with the index (tantivy), which follows the service's own event log as the consumer
+//! [`CONSUMER`], and can be thrown away at any time: it is rebuilt from the service's tables. The only
+//! module that names tantivy.
+//!
+//! - `analysis` makes words of texts, `schema` says how they stand in the index;
+//! - `generation`, `indexer` and `follow` keep the index on the disk true;
+//! - `query`, `expand`, `matching` and `ranking` find; `highlight` shows where.
+//!
+//! Deliberately absent: who may see what. All videos are indexed; the caller says of each candidate
+//! whether it may be shown, and looks again when it answers. Views and likes are not in the index either:
+//! they change all the time, and are mixed in with the [`Standing`] that the caller gives.
+
+mod analysis;
+mod document;
+mod error;
+mod expand;
+mod follow;
+mod generation;
+mod highlight;
+mod indexer;
+mod limits;
+mod matching;
+mod query;
+mod ranking;
+mod schema;
+mod stop_words;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use proto::api::search::Highlight;
+use proto::{ChannelId, Timestamp, VideoId};
+use tokio::sync::Notify;
+
+pub use document::{Document, Library};
+pub use error::SearchError;
+pub use limits::{HITS_MAX, QUERY_CHARACTERS_MAX, SUGGESTIONS_MAX};
+pub use query::{Filters, Sort};
+pub use ranking::Standing;
+
+use generation::{Generation, Opened, Progress};
+use highlight::Marks;
+use query::Query;
+
+/// The name under which the index reads the service's own event log.
+pub const CONSUMER: &str = "search";
+
+/// The index. Cheap to clone.
+#[derive(Clone)]
+pub struct Search(Arc<Inner>);
+
+struct Inner {
+    folder: PathBuf,
+    writer_memory_bytes: usize,
+    /// What queries read.
+    current: RwLock<Arc<Generation>>,
+    /// How far the current one was when it was opened; `None`: it must be rebuilt.
+    opened_at: Mutex<Option<Progress>>,
+    /// Channels whose name changed: their videos are to be indexed again.
+    renamed: Mutex<HashSet<ChannelId>>,
+    wake: Notify,
+}
+
+/// What a query found: at most [`HITS_MAX`] videos, the best first.
+#[derive(Clone)]
+pub struct Found {
+    /// The videos.
+    pub ids: Vec<VideoId>,
+    marks: Arc<Marks>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Search {
+    /// Opens the newest usable index in `folder`, or an empty one, which [`Self::follow`] will fill.
+    /// `writer_memory_bytes`: what the writer may take while it works, at least 15,000,000. Blocking.
+    pub fn open(folder: &Path, writer_memory_bytes: usize) -> Result<Self, SearchError> {
+        let numbers = generation::numbers(folder)?;
+        let mut usable = None;
+        for &number in &numbers {
+            match Generation::open(folder, number)? {
+                Opened::Usable(generation, progress) => {
+                    usable = Some((generation, progress));
+                    break;
+                }
+                Opened::Unusable(reason) => tracing::warn!(number, reason, "a search index cannot be used"),
+            }
+        }
+        let (generation, progress) = match usable {
+            Some((generation, progress)) => (generation, Some(progress)),
+            None => (Generation::create(folder, numbers.first().map_or(1, |newest| newest + 1))?, None),
+        };
+        for number in numbers.into_iter().filter(|number| *number != generation.number) {
+            generation::remove(folder, number);
+        }
+        Ok(Self(Arc::new(Inner {
+            folder: folder.to_owned(),
+            writer_memory_bytes,
+            current: RwLock::new(Arc::new(generation)),
+            opened_at: Mutex::new(progress),
+            renamed: Mutex::default(),
+            wake: Notify::new(),
+        })))
+    }
+
+    fn current(&self) -> Arc<Generation> {
+        self.0.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn replace(&self, generation: Arc<Generation>) -> Arc<Generation> {
+        let mut current = self.0.current.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *current, generation)
+    }
+
+    /// How many videos are in the index.
+    pub fn len(&self) -> u64 {
+        self.current().view().len()
+    }
+
+    /// Whether the index is empty.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Says that a channel's name or handle changed, so that its videos are indexed again.
+    pub fn channel_renamed(&self, channel: ChannelId) {
+        lock(&self.0.renamed).insert(channel);
+        self.0.wake.notify_one();
+    }
+
+    /// Finds videos. `standing` says of each candidate what is known of it, or `None` when the one who asks
+    /// may not see it. Takes a processor for a moment: 0.1 ms with hundreds of videos.
+    pub fn find(
+        &self,
+        text: &str,
+        filters: &Filters,
+        sort: Sort,
+        standing: impl Fn(VideoId) -> Option<Standing>,
+        now: Timestamp,
+    ) -> Result<Found, SearchError> {
+        let query = Query::parse(text);
+        if query.is_empty() {
+            return Ok(Found { ids: Vec::new(), marks: Arc::default() });
+        }
+        let view = self.current().view();
+        let expanded = expand::expand(&view, &query)?;
+        let candidates = matching::candidates(&view, &query, &expanded, filters, false)?;
+        let ids = ranking::best(candidates, query.required(), sort, standing, now);
+        Ok(Found { ids, marks: Arc::new(Marks::new(&expanded)) })
+    }
+
+    /// Videos whose titles have all words of `text`, the last of them perhaps unfinished.
+    pub fn complete(
+        &self,
+        text: &str,
+        standing: impl Fn(VideoId) -> Option<Standing>,
+        now: Timestamp,
+    ) -> Result<Vec<VideoId>, SearchError> {
+        let query = Query::parse(text);
+        if query.is_empty() {
+            return Ok(Vec::new());
+        }
+        let view = self.current().view();
+        let expanded = expand::expand(&view, &query)?;
+        let candidates = matching::candidates(&view, &query, &expanded, &Filters::default(), true)?;
+        Ok(ranking::best(candidates, query.required(), Sort::Relevance, standing, now))
+    }
+
+    /// Where the words of the query stand in the texts of a video.
+    pub fn highlights(&self, found: &Found, id: VideoId) -> Result<Vec<Highlight>, SearchError> {
+        let texts = self.current().view().texts(id)?;
+        Ok(texts.map(|texts| found.marks.highlights(&texts)).unwrap_or_default())
+    }
+}
+
+/// Titles as suggested queries: without repeats, without the overlong, at most [`SUGGESTIONS_MAX`].
+pub fn suggestions<'a>(titles: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let short = titles.into_iter().filter(|title| title.chars().count() <= limits::SUGGESTION_CHARACTERS_MAX);
+    let new = short.filter(|title| seen.insert(analysis::fold(title.trim())));
+    new.map(|title| title.trim().to_owned()).take(SUGGESTIONS_MAX).collect()
+}
