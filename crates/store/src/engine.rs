@@ -1,0 +1,150 @@
+//! The only file that knows sled.
+//!
+//! As published, sled 0.34.7 calls `sync_file_range` where it should sync: [`durable`](crate::durable)
+//! turns that into a real sync. Here: no flusher of its own (it only logs its errors), bounded groups with
+//! a collection after each (else memory grows without end), and the leftovers of an interrupted opening removed.
+
+use std::fs;
+use std::io;
+use std::ops::{Deref, RangeBounds};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use crate::error::{OpenError, ReadError};
+use crate::limits::GROUP_OPERATIONS;
+
+/// The ordered map on disk.
+pub(crate) struct Engine {
+    database: sled::Db,
+    folder: PathBuf,
+}
+
+/// Bytes as they lie in the engine, shared, not copied.
+#[derive(Debug, Clone)]
+pub(crate) struct Bytes(sled::IVec);
+
+impl Bytes {
+    /// The number that these bytes are.
+    pub(crate) fn try_into_u64(&self) -> Option<u64> {
+        self.0.as_ref().try_into().ok().map(u64::from_be_bytes)
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Why the engine could not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct EngineError(sled::Error);
+
+impl From<sled::Error> for ReadError {
+    fn from(error: sled::Error) -> Self {
+        Self::Engine(error.to_string())
+    }
+}
+
+/// One change: a value, or `None` for no longer.
+pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
+
+impl Engine {
+    pub(crate) fn open(folder: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Io { path: folder.to_owned(), source };
+        fs::create_dir_all(folder).map_err(failed)?;
+        remove_unfinished_snapshots(folder).map_err(failed)?;
+        let config = sled::Config::new().path(folder).cache_capacity(cache_bytes).flush_every_ms(None);
+        let damaged = |reason| OpenError::Damaged { path: folder.to_owned(), reason };
+        // On bytes it does not expect sled may assert instead of answering.
+        let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+        let database = match opened {
+            Ok(Ok(database)) => database,
+            Ok(Err(sled::Error::Io(source))) if is_lock(&source) => {
+                return Err(OpenError::Locked { folder: folder.to_owned() });
+            }
+            Ok(Err(sled::Error::Io(source))) => return Err(failed(source)),
+            Ok(Err(error)) => return Err(damaged(error.to_string())),
+            Err(panic) => return Err(damaged(panic_text(&*panic))),
+        };
+        Ok(Self { database, folder: folder.to_owned() })
+    }
+
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, ReadError> {
+        Ok(self.database.get(key)?.map(Bytes))
+    }
+
+    /// Entries in order, or in reverse.
+    pub(crate) fn range(&self, range: impl RangeBounds<Vec<u8>>, reverse: bool) -> Entries {
+        Entries { entries: self.database.range(range), reverse }
+    }
+
+    /// Applies changes in parts small enough for the engine. Not synced; a crash in between is mended
+    /// by the journal, which has them all.
+    pub(crate) fn apply(&self, changes: &[Change]) -> Result<(), EngineError> {
+        for part in changes.chunks(GROUP_OPERATIONS) {
+            let mut batch = sled::Batch::default();
+            for (key, value) in part {
+                match value {
+                    Some(value) => batch.insert(key.as_slice(), value.as_slice()),
+                    None => batch.remove(key.as_slice()),
+                }
+            }
+            self.database.apply_batch(batch).map_err(EngineError)?;
+            crossbeam_epoch::pin().flush();
+        }
+        Ok(())
+    }
+
+    /// Returns when everything applied is on the disk.
+    pub(crate) fn flush(&self) -> Result<(), EngineError> {
+        self.database.flush().map_err(EngineError)?;
+        // Blobs are never synced by sled; the limits on values keep leaves from becoming blobs.
+        let blobs = fs::read_dir(self.folder.join("blobs")).map(Iterator::count).unwrap_or(0);
+        if blobs > 0 {
+            let text = format!("{blobs} blobs were written, which are not durable");
+            return Err(EngineError(sled::Error::Unsupported(text)));
+        }
+        Ok(())
+    }
+}
+
+/// Reads a range.
+pub(crate) struct Entries {
+    entries: sled::Iter,
+    reverse: bool,
+}
+
+impl Iterator for Entries {
+    type Item = Result<(Bytes, Bytes), ReadError>;
+    fn next(&mut self) -> Option<Self::Item> {
+        let entry = if self.reverse { self.entries.next_back() } else { self.entries.next() };
+        entry.map(|entry| entry.map(|(key, value)| (Bytes(key), Bytes(value))).map_err(ReadError::from))
+    }
+}
+
+/// A kill while sled opens leaves `snap.….generating`, and every later opening would fail on it.
+fn remove_unfinished_snapshots(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// sled says by text only that another process has the lock.
+fn is_lock(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock || error.to_string().contains("could not acquire lock")
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("the engine gave up: {}", text.unwrap_or("without a reason"))
+}

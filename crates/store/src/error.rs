@@ -1,0 +1,130 @@
+//! What can go wrong, as values.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a store could not be opened. Only [`OpenError::Damaged`] may ever lead to a rebuild.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process (or another [`Store`](crate::Store) of this one) has the folder.
+    #[error("{} is in use by another process", folder.display())]
+    Locked {
+        /// The store's folder.
+        folder: PathBuf,
+    },
+    /// The operating system refused something.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder concerned.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The data contradict themselves: something acknowledged may be missing. Nothing was changed.
+    #[error("{} is damaged: {reason}", path.display())]
+    Damaged {
+        /// The file or folder concerned.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+    /// `sync_file_range` could not be disabled, so that the engine's barriers would not be real.
+    #[error("writes would not survive a power cut here: {reason}")]
+    NotDurable {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why something could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The engine could not read.
+    #[error("the store cannot be read: {0}")]
+    Engine(String),
+    /// A key or a record is not what its table says.
+    #[error("a record in {table} cannot be decoded: {reason}")]
+    Decode {
+        /// Table, log or queue.
+        table: &'static str,
+        /// What the decoder said.
+        reason: String,
+    },
+}
+
+/// Why a batch was refused. Nothing of it was kept.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// An assertion did not hold.
+    #[error("operation {index} of the batch, an assertion on {table}, does not hold")]
+    Assertion {
+        /// Which operation of the batch, counted from 0.
+        index: usize,
+        /// The table it is about.
+        table: &'static str,
+    },
+    /// A counter would have left its bounds.
+    #[error("{counter} would leave its bounds")]
+    Bounds {
+        /// The counter.
+        counter: &'static str,
+    },
+    /// A lease has run out and somebody else has the job, or it is done already.
+    #[error("job {id} of {queue} is no longer leased by this worker")]
+    LeaseLost {
+        /// The queue.
+        queue: &'static str,
+        /// The job.
+        id: u64,
+    },
+    /// There is no such job (or it is not dead, for a revival).
+    #[error("{queue} has no such job as {id}")]
+    NoSuchJob {
+        /// The queue.
+        queue: &'static str,
+        /// The job.
+        id: u64,
+    },
+    /// A consumer acknowledged that the log's definition does not name.
+    #[error("{log} has no consumer of that name")]
+    UnknownConsumer {
+        /// The log.
+        log: &'static str,
+    },
+    /// Something is larger than its limit.
+    #[error("{what} has {size}, more than the limit of {limit}")]
+    TooLarge {
+        /// What: a table's name, or `batch`.
+        what: &'static str,
+        /// Its size in bytes (or operations, for a batch).
+        size: usize,
+        /// The limit in the same unit.
+        limit: usize,
+    },
+    /// A value cannot be written as MessagePack.
+    #[error("a record for {table} cannot be encoded: {reason}")]
+    Encode {
+        /// Table, log or queue.
+        table: &'static str,
+        /// What the encoder said.
+        reason: String,
+    },
+    /// What the batch depends on cannot be read.
+    #[error("the store cannot be read: {0}")]
+    Read(String),
+    /// There is no room on the disk.
+    #[error("the disk is full")]
+    Full,
+    /// The store is closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl From<ReadError> for WriteError {
+    fn from(error: ReadError) -> Self {
+        Self::Read(error.to_string())
+    }
+}

@@ -1,0 +1,194 @@
+//! The journal: what is in it, synced, is acknowledged.
+//!
+//! Segments are preallocated files, so that a write neither meets a full disk nor changes the file's size.
+//! One group is one record, one `write` and one `fdatasync`. Since no group is written before the one before it is
+//! synced, only the last record can be torn by a crash; anything else that is wrong is damage.
+
+mod record;
+mod replay;
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FallocateFlags;
+use rustix::io::Errno;
+
+use self::record::{RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::engine::Change;
+use crate::error::OpenError;
+
+/// Why a group could not be appended.
+#[derive(Debug)]
+pub(crate) enum AppendError {
+    /// There is no room. The journal is as before.
+    Full,
+    /// Nobody knows what is on the disk.
+    Io(io::Error),
+}
+
+/// The segments of one store, and where the next group goes.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    folder: PathBuf,
+    segment_bytes: u64,
+    /// Earlier segments with their last sequences.
+    earlier: Vec<(PathBuf, u64)>,
+    current: Segment,
+    last_sequence: u64,
+    buffer: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Segment {
+    path: PathBuf,
+    file: File,
+    salt: u64,
+    bytes: u64,
+    position: u64,
+}
+
+impl Journal {
+    /// Opens the journal and hands every group past `synced` to `apply`, in order. A torn tail is cut off.
+    pub(crate) fn open(
+        folder: &Path,
+        segment_bytes: u64,
+        synced: u64,
+        apply: &mut dyn FnMut(u64, &mut Vec<Change>) -> Result<(), OpenError>,
+    ) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Io { path: folder.to_owned(), source };
+        fs::create_dir_all(folder).map_err(failed)?;
+        let replayed = replay::replay(folder, synced, apply)?;
+        let last_sequence = replayed.last_sequence;
+        let current = match replayed.current {
+            Some(current) => current,
+            None => Segment::create(folder, last_sequence + 1, segment_bytes).map_err(failed)?,
+        };
+        let (folder, earlier, buffer) = (folder.to_owned(), replayed.earlier, Vec::new());
+        Ok(Self { folder, segment_bytes, earlier, current, last_sequence, buffer })
+    }
+
+    /// The sequence of the last group.
+    pub(crate) fn last_sequence(&self) -> u64 {
+        self.last_sequence
+    }
+
+    /// Whether the current segment has room for one more group.
+    pub(crate) fn has_room_for(&self, changes: &[Change]) -> bool {
+        self.current.position + record::record_bytes(changes) as u64 <= self.current.bytes
+    }
+
+    /// Appends a group and returns its sequence when it is synced.
+    pub(crate) fn append(&mut self, changes: &[Change]) -> Result<u64, AppendError> {
+        let sequence = self.last_sequence + 1;
+        record::encode_record(self.current.salt, sequence, changes, &mut self.buffer);
+        match self.current.write(&self.buffer) {
+            Ok(()) => {}
+            Err(error) if is_full(&error) => {
+                // What was written of it could be whole: it was not acknowledged, so it must not be found.
+                self.current.cut().map_err(AppendError::Io)?;
+                return Err(AppendError::Full);
+            }
+            Err(error) => return Err(AppendError::Io(error)),
+        }
+        self.current.position += self.buffer.len() as u64;
+        self.last_sequence = sequence;
+        Ok(sequence)
+    }
+
+    /// Starts a new segment, large enough for this group.
+    pub(crate) fn roll(&mut self, changes: &[Change]) -> Result<(), AppendError> {
+        let needed = (SEGMENT_HEADER_BYTES + record::record_bytes(changes)) as u64;
+        let bytes = self.segment_bytes.max(needed);
+        match Segment::create(&self.folder, self.last_sequence + 1, bytes) {
+            Ok(segment) => {
+                let before = std::mem::replace(&mut self.current, segment);
+                self.earlier.push((before.path, self.last_sequence));
+                Ok(())
+            }
+            Err(error) if is_full(&error) => Err(AppendError::Full),
+            Err(error) => Err(AppendError::Io(error)),
+        }
+    }
+
+    /// Removes the segments that have nothing past this sequence, which the engine has synced.
+    pub(crate) fn remove_before(&mut self, synced: u64) -> io::Result<()> {
+        let (old, kept) = self.earlier.drain(..).partition(|(_, last)| *last <= synced);
+        self.earlier = kept;
+        let old: Vec<(PathBuf, u64)> = old;
+        for (path, _) in &old {
+            fs::remove_file(path)?;
+        }
+        if old.is_empty() { Ok(()) } else { sync_folder(&self.folder) }
+    }
+}
+
+impl Segment {
+    /// Makes a segment whose room is really there.
+    fn create(folder: &Path, first_sequence: u64, bytes: u64) -> io::Result<Self> {
+        let path = folder.join(segment_name(first_sequence));
+        let created = Self::create_at(path.clone(), first_sequence, bytes);
+        match created {
+            Ok(segment) => {
+                sync_folder(folder)?;
+                Ok(segment)
+            }
+            Err(error) => {
+                // It has no record yet; a leftover would only be in the way.
+                let _ = fs::remove_file(path);
+                Err(error)
+            }
+        }
+    }
+
+    fn create_at(path: PathBuf, first_sequence: u64, bytes: u64) -> io::Result<Self> {
+        let file = File::options().create(true).truncate(true).read(true).write(true).open(&path)?;
+        allocate(&file, 0, bytes)?;
+        let salt = rand::random();
+        file.write_all_at(&SegmentHeader { first_sequence, salt }.encode(), 0)?;
+        file.sync_all()?;
+        Ok(Self { path, file, salt, bytes, position: SEGMENT_HEADER_BYTES as u64 })
+    }
+
+    fn write(&self, record: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(record, self.position)?;
+        self.file.sync_data()
+    }
+
+    /// Makes sure that there is no whole record at the end.
+    fn cut(&self) -> io::Result<()> {
+        let left = usize::try_from(self.bytes - self.position).unwrap_or(usize::MAX);
+        self.write(&[0; RECORD_HEADER_BYTES][..left.min(RECORD_HEADER_BYTES)])
+    }
+}
+
+fn segment_name(first_sequence: u64) -> String {
+    format!("{first_sequence:020}.journal")
+}
+
+/// Reserves room; on a file system that cannot, zeros are written.
+fn allocate(file: &File, from: u64, to: u64) -> io::Result<()> {
+    match rustix::fs::fallocate(file, FallocateFlags::empty(), from, to - from) {
+        Ok(()) => Ok(()),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+            let zeros = vec![0; 1 << 16];
+            let mut at = from;
+            while at < to {
+                let part = usize::try_from(to - at).unwrap_or(zeros.len()).min(zeros.len());
+                file.write_all_at(&zeros[..part], at)?;
+                at += part as u64;
+            }
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}

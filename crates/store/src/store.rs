@@ -1,0 +1,235 @@
+//! The store as the rest of the program sees it.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{SystemTime, UNIX_EPOCH};
+use std::{fmt, io};
+
+use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
+
+use crate::batch::Batch;
+use crate::codec;
+use crate::durable;
+use crate::engine::{Bytes, Engine, Entries};
+use crate::error::{OpenError, ReadError, WriteError};
+use crate::key::Key;
+use crate::log::{Log, LogReader};
+use crate::queue::{Queue, QueueHandle};
+use crate::recovery::{self, Recovered};
+use crate::scan::Scan;
+use crate::signals::Signals;
+use crate::space::{self, Kind};
+use crate::table::{Counter, Table};
+use crate::writer::{Command, Writer};
+
+/// How a store is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Memory for the engine's cache of leaves, in bytes.
+    pub cache_bytes: u64,
+    /// Size of a journal segment in bytes. With each new one the engine is synced.
+    pub segment_bytes: u64,
+    /// How many batches may wait for the writer before `write` itself waits.
+    pub queue_batches: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { cache_bytes: 16 << 20, segment_bytes: 8 << 20, queue_batches: 1024 }
+    }
+}
+
+/// What a batch was given when it became durable.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Written {
+    /// The sequence of the group in the journal.
+    pub sequence: u64,
+    /// The sequences of the events that the batch appended, in its order.
+    pub events: Vec<u64>,
+    /// The ids of the jobs that the batch pushed, in its order.
+    pub jobs: Vec<u64>,
+}
+
+/// One service's data. Cloning is cheap; the folder is let go when the last clone is dropped.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    commands: Option<flume::Sender<Command>>,
+    thread: Option<JoinHandle<()>>,
+    shared: Arc<Shared>,
+}
+
+/// What handles and the writer have in common.
+pub(crate) struct Shared {
+    pub engine: Engine,
+    pub signals: Arc<Signals>,
+    pub folder: PathBuf,
+    epoch: u64,
+    _lock: File,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("folder", &self.inner.shared.folder).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        drop(self.commands.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of the writer has stopped the process already.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Store {
+    /// Opens the store in a folder, or makes one, and applies what the journal has and the engine has not.
+    /// Blocks; takes an exclusive lock of the folder. Also makes sure of [`durable::install`].
+    pub fn open(folder: &Path, options: Options) -> Result<Self, OpenError> {
+        durable::install()?;
+        let lock = lock(folder)?;
+        let engine = Engine::open(&folder.join("engine"), options.cache_bytes)?;
+        let Recovered { epoch, journal } = recovery::recover(&engine, &folder.join("journal"), options.segment_bytes)?;
+        let signals = Arc::new(Signals::default());
+        let folder = folder.to_owned();
+        let shared = Arc::new(Shared { engine, signals, folder, epoch, _lock: lock });
+        let (commands, received) = flume::bounded(options.queue_batches);
+        let writer = Writer::new(Arc::clone(&shared), journal, received);
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|source| OpenError::Io { path: shared.folder.clone(), source })?;
+        let inner = Inner { commands: Some(commands), thread: Some(thread), shared };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Makes a batch durable, all of it or nothing: when this returns it would survive a power cut.
+    /// When the future is dropped the batch may or may not be written.
+    pub async fn write(&self, mut batch: Batch) -> Result<Written, WriteError> {
+        batch.check()?;
+        let (reply, answer) = oneshot::channel();
+        let commands = self.inner.commands.as_ref().ok_or(WriteError::Closed)?;
+        let command = Command::Write { batch, reply };
+        commands.send_async(command).await.map_err(|_| WriteError::Closed)?;
+        answer.await.map_err(|_| WriteError::Closed)?
+    }
+
+    /// One record.
+    pub fn get<K: Key, V: DeserializeOwned>(&self, table: Table<K, V>, key: &K) -> Result<Option<V>, ReadError> {
+        let value = self.engine().get(&space::key(Kind::Table, table.name, key))?;
+        value.map(|value| codec::decode(table.name, &value)).transpose()
+    }
+
+    /// Whether there is such a record.
+    pub fn contains<K: Key, V>(&self, table: Table<K, V>, key: &K) -> Result<bool, ReadError> {
+        Ok(self.engine().get(&space::key(Kind::Table, table.name, key))?.is_some())
+    }
+
+    /// One counter; 0 if nothing was ever added.
+    pub fn count<K: Key>(&self, counter: Counter<K>, key: &K) -> Result<i64, ReadError> {
+        Ok(self.number(&space::key(Kind::Counter, counter.name, key))?.cast_signed())
+    }
+
+    /// Keys and records of a part of a table. More than a hundred of them belong on the blocking pool.
+    /// The iterator sees what is written while it runs.
+    pub fn scan<K: Key, V: DeserializeOwned>(
+        &self,
+        table: Table<K, V>,
+        scan: Scan,
+    ) -> impl Iterator<Item = Result<(K, V), ReadError>> + Send + use<K, V> {
+        let (entries, prefix_bytes) = self.entries(table.name, &scan);
+        entries.map(move |entry| {
+            let (key, value) = entry?;
+            let key = decode_key(table.name, &key, prefix_bytes)?;
+            Ok((key, codec::decode(table.name, &value)?))
+        })
+    }
+
+    /// The same without reading the records.
+    pub fn scan_keys<K: Key, V>(
+        &self,
+        table: Table<K, V>,
+        scan: Scan,
+    ) -> impl Iterator<Item = Result<K, ReadError>> + Send + use<K, V> {
+        let (entries, prefix_bytes) = self.entries(table.name, &scan);
+        entries.map(move |entry| decode_key(table.name, &entry?.0, prefix_bytes))
+    }
+
+    fn entries(&self, table: &str, scan: &Scan) -> (std::iter::Flatten<std::option::IntoIter<Entries>>, usize) {
+        let prefix = space::prefix(Kind::Table, table);
+        let bounds = scan.bounds(&prefix);
+        let entries = bounds.map(|bounds| self.engine().range(bounds, scan.reverse));
+        (entries.into_iter().flatten(), prefix.len())
+    }
+
+    /// Reads an event log.
+    pub fn log<E>(&self, log: Log<E>) -> LogReader<E> {
+        LogReader::new(self.clone(), log)
+    }
+
+    /// Works on a queue.
+    pub fn queue<J>(&self, queue: Queue<J>) -> QueueHandle<J> {
+        QueueHandle::new(self.clone(), queue)
+    }
+
+    /// Writes what was accepted, syncs everything, and refuses what comes later. Reading goes on
+    /// until the last clone is dropped.
+    pub async fn close(&self) {
+        let Some(commands) = &self.inner.commands else { return };
+        let (reply, answer) = oneshot::channel();
+        if commands.send_async(Command::Close { reply }).await.is_ok() {
+            let _ = answer.await;
+        }
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.inner.shared.engine
+    }
+
+    pub(crate) fn signals(&self) -> &Signals {
+        &self.inner.shared.signals
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.inner.shared.epoch
+    }
+
+    /// A number stored under a physical key; absent is 0.
+    pub(crate) fn number(&self, key: &[u8]) -> Result<u64, ReadError> {
+        Ok(self.engine().get(key)?.and_then(|value| value.try_into_u64()).unwrap_or(0))
+    }
+}
+
+fn decode_key<K: Key>(table: &'static str, key: &Bytes, prefix_bytes: usize) -> Result<K, ReadError> {
+    let mut input = key.get(prefix_bytes..).unwrap_or_default();
+    let decoded = K::decode(&mut input).filter(|_| input.is_empty());
+    decoded.ok_or_else(|| ReadError::Decode { table, reason: "the key has another form".to_owned() })
+}
+
+/// Takes the folder for this process, or says who may not.
+fn lock(folder: &Path) -> Result<File, OpenError> {
+    let failed = |source: io::Error| OpenError::Io { path: folder.to_owned(), source };
+    fs::create_dir_all(folder).map_err(failed)?;
+    let options = File::options().create(true).truncate(false).write(true).open(folder.join("lock"));
+    let file = options.map_err(failed)?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Locked { folder: folder.to_owned() }),
+        Err(error) => Err(failed(error.into())),
+    }
+}
+
+/// The system's clock, for what nobody said the time of.
+pub(crate) fn system_time_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
