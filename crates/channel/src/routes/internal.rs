@@ -1,0 +1,58 @@
+//! What the other services ask.
+
+use kit::Context;
+use kit::http::{Routes, reply};
+use kit::logs;
+use proto::{ChannelId, UserId, VideoId};
+use warp::Filter;
+
+use super::with;
+use crate::data::LOG;
+use crate::service::Service;
+
+pub(super) fn routes(context: &Context, service: &Service) -> Routes {
+    by_id(service)
+        .or(by_handle(service))
+        .unify()
+        .or(relations(service))
+        .unify()
+        .or(queues(service))
+        .unify()
+        .or(logs::routes(context, &service.store, LOG))
+        .unify()
+        .boxed()
+}
+
+fn by_id(service: &Service) -> Routes {
+    warp::path!("internal" / "channels" / ChannelId)
+        .and(warp::get())
+        .and(with(service))
+        .then(async |id: ChannelId, service: Service| reply::answer(service.profile(id)))
+        .boxed()
+}
+
+fn by_handle(service: &Service) -> Routes {
+    warp::path!("internal" / "channels" / "by-handle" / String)
+        .and(warp::get())
+        .and(with(service))
+        .then(async |handle: String, service: Service| reply::answer(service.profile_by_handle(&handle)))
+        .boxed()
+}
+
+fn relations(service: &Service) -> Routes {
+    warp::path!("internal" / "relations" / UserId / ChannelId / VideoId)
+        .and(warp::get())
+        .and(with(service))
+        .then(async |user: UserId, channel: ChannelId, video: VideoId, service: Service| {
+            reply::answer(service.relations(user, channel, video))
+        })
+        .boxed()
+}
+
+fn queues(service: &Service) -> Routes {
+    warp::path!("internal" / "queues")
+        .and(warp::get())
+        .and(with(service))
+        .then(async |service: Service| reply::answer(service.queues()))
+        .boxed()
+}
