@@ -172,6 +172,9 @@ install_units() {
     rm -f "$unit"
   done
   as_root install -m 0644 install/djstream.target "$UNITS/djstream.target"
+  have systemd-analyze || return 0
+  systemd-analyze verify "$UNITS"/djstream-*.service "$UNITS/djstream.target" ||
+    fail 1 "systemd does not accept the units. What it said stands above."
 }
 
 install_for_good() {
