@@ -55,6 +55,22 @@ pub fn parse(name: &str, text: &str, variables: &BTreeMap<String, String>) -> Re
     if faults.is_empty() { Ok(config) } else { Err(ConfigError::new(name, text, faults)) }
 }
 
+impl Config {
+    /// What is set in a way that suits load tests, not visitors: worth a warning at start.
+    pub fn relaxed(&self) -> Vec<&'static str> {
+        let registration = &self.registration;
+        let open = registration.policy == RegistrationPolicy::Open;
+        [
+            (!self.limits.per_address, "[limits] per_address = false: one address may do anything"),
+            (open && !registration.proof_of_work, "[registration] is open without proof of work: robots may register"),
+            (self.media.sandbox == Sandbox::Weak, "[media] sandbox = \"weak\": ffmpeg is confined less"),
+        ]
+        .into_iter()
+        .filter_map(|(applies, warning)| applies.then_some(warning))
+        .collect()
+    }
+}
+
 fn syntax(error: &toml::de::Error) -> Fault {
     Fault::in_file(error.span().unwrap_or(0..0), error.message().to_owned(), "this is not TOML".to_owned())
 }

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 
 use super::read::Reader;
-use super::value::{Anything, Each, Limits, Network, Such, Value, choice};
+use super::value::{Anything, Each, Limits, Network, Program, Text, Value, choice};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -139,11 +139,11 @@ macro_rules! sections {
     };
 }
 
-fn is_colour(text: &String) -> bool {
+fn is_colour(text: &str) -> bool {
     text.len() == 7 && text.starts_with('#') && text[1..].bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn is_origin(text: &String) -> bool {
+fn is_origin(text: &str) -> bool {
     if text.is_empty() {
         return true;
     }
@@ -156,35 +156,31 @@ fn is_origin(text: &String) -> bool {
     })
 }
 
-fn is_redis(text: &String) -> bool {
+fn is_redis(text: &str) -> bool {
     text.is_empty() || text.starts_with("redis://") || text.starts_with("unix://")
 }
 
-fn is_level(text: &String) -> bool {
+fn is_level(text: &str) -> bool {
     !text.is_empty() && tracing_subscriber::EnvFilter::try_new(text).is_ok()
 }
 
-fn is_line(text: &String) -> bool {
+fn is_line(text: &str) -> bool {
     !text.trim().is_empty() && text.chars().count() <= 80 && !text.contains(char::is_control)
 }
 
-fn is_paragraph(text: &String) -> bool {
+fn is_paragraph(text: &str) -> bool {
     text.chars().count() <= 2_000
-}
-
-fn is_program(path: &PathBuf) -> bool {
-    !path.as_os_str().is_empty()
 }
 
 sections! {
     /// What visitors see of this site before anything else.
     [instance] Instance {
         /// The name in the title, in mails and in feeds.
-        name: String = "DjStream".to_owned(), Such(is_line, "of 1 to 80 characters");
+        name: String = "DjStream".to_owned(), Text(is_line, "of 1 to 80 characters");
         /// A few sentences about this site.
-        description: String = "Videos of our own.".to_owned(), Such(is_paragraph, "of at most 2000 characters");
+        description: String = "Videos of our own.".to_owned(), Text(is_paragraph, "of at most 2000 characters");
         /// The accent colour of the pages.
-        accent: String = "#e5484d".to_owned(), Such(is_colour, "such as \"#e5484d\"");
+        accent: String = "#e5484d".to_owned(), Text(is_colour, "such as \"#e5484d\"");
     }
 
     /// The front door: where the gateway listens and what it takes.
@@ -193,7 +189,7 @@ sections! {
         listen: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
         /// The address that people type, such as "https://video.example.org". It is put into feeds, embeds
         /// and mails. Empty: taken from each request, and mails are not sent.
-        public_url: String = String::new(), Such(is_origin, "that is empty or an http(s) address without a path");
+        public_url: String = String::new(), Text(is_origin, "that is empty or an http(s) address without a path");
         /// Proxies in front whose X-Forwarded-For and X-Forwarded-Proto are believed.
         trusted_proxies: Vec<Network> = Vec::new();
         /// How long a client may take to send the head of a request.
@@ -280,9 +276,9 @@ sections! {
         /// The largest file that may be uploaded.
         upload_max_bytes: u64 = 64 * GIB, MIB..=1_024 * TIB;
         /// The ffmpeg program.
-        ffmpeg: PathBuf = PathBuf::from("ffmpeg"), Such(is_program, "of a program");
+        ffmpeg: PathBuf = PathBuf::from("ffmpeg"), Program;
         /// The ffprobe program.
-        ffprobe: PathBuf = PathBuf::from("ffprobe"), Such(is_program, "of a program");
+        ffprobe: PathBuf = PathBuf::from("ffprobe"), Program;
         /// How closely ffmpeg is confined: "weak" for systems without Landlock.
         sandbox: Sandbox = Sandbox::Strict;
         /// Transcodes at once; quick steps such as probing do not count.
@@ -322,7 +318,7 @@ sections! {
     /// How live notifications travel between the notification processes.
     [fanout] Fanout {
         /// Empty: the built-in one. Otherwise a Redis or Valkey such as "redis://127.0.0.1:6379".
-        url: String = String::new(), Such(is_redis, "that is empty or starts with \"redis://\"");
+        url: String = String::new(), Text(is_redis, "that is empty or starts with \"redis://\"");
         /// A TCP address where the built-in one listens too; empty: its Unix socket only.
         listen: Option<SocketAddr> = None;
     }
@@ -348,7 +344,7 @@ sections! {
         /// "text" for people, "json" for programs.
         format: LogFormat = LogFormat::Text;
         /// error, warn, info, debug or trace; also by module: "info,video=debug".
-        level: String = "info".to_owned(), Such(is_level, "such as \"info\" or \"info,video=debug\"");
+        level: String = "info".to_owned(), Text(is_level, "such as \"info\" or \"info,video=debug\"");
     }
 
     /// The processes themselves.

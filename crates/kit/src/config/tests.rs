@@ -41,6 +41,8 @@ fn the_documented_variables_work() {
     assert!(!config.limits.per_address);
     assert_eq!(config.http.listen.port(), 0);
     assert_eq!(config.media.rendition_heights, [480, 1080]);
+    assert_eq!(config.relaxed().len(), 2);
+    assert!(Config::default().relaxed().is_empty());
 }
 
 #[test]

@@ -63,16 +63,29 @@ impl<T: PartialOrd + Display> Limits<Vec<T>> for Each<T> {
     }
 }
 
-/// Whatever a function says yes to.
-pub(super) struct Such<T>(pub(super) fn(&T) -> bool, pub(super) &'static str);
+/// A text that a function says yes to.
+pub(super) struct Text(pub(super) fn(&str) -> bool, pub(super) &'static str);
 
-impl<T> Limits<T> for Such<T> {
-    fn allows(&self, value: &T) -> bool {
-        (self.0)(value)
+impl Limits<String> for Text {
+    fn allows(&self, text: &String) -> bool {
+        (self.0)(text)
     }
 
     fn describe(&self) -> String {
         self.1.to_owned()
+    }
+}
+
+/// The path of a program, or its name.
+pub(super) struct Program;
+
+impl Limits<PathBuf> for Program {
+    fn allows(&self, path: &PathBuf) -> bool {
+        !path.as_os_str().is_empty()
+    }
+
+    fn describe(&self) -> String {
+        "of a program".to_owned()
     }
 }
 

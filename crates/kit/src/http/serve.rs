@@ -18,6 +18,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use proto::{Problem, codes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -140,13 +141,7 @@ impl Listener for UnixSocket {
     type Stream = UnixStream;
 
     async fn next(&self) -> io::Result<(UnixStream, Option<RemoteAddress>)> {
-        let (stream, _) = self.listener().accept().await?;
-        let uid = stream.peer_cred()?.uid();
-        if uid != rustix::process::geteuid().as_raw() && uid != 0 {
-            tracing::warn!(uid, "a process of another user was turned away");
-            return Err(io::ErrorKind::PermissionDenied.into());
-        }
-        Ok((stream, None))
+        self.accept().await.map(|stream| (stream, None))
     }
 }
 
@@ -203,10 +198,17 @@ fn builder() -> http1::Builder {
     builder
 }
 
-const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n\
-    Content-Length: 145\r\nRetry-After: 1\r\nConnection: close\r\n\r\n\
-    {\"type\":\"about:blank\",\"title\":\"The server is busy\",\"status\":503,\"code\":\"overloaded\",\
-    \"detail\":\"Too many connections are open.\",\"retryAfter\":1}";
+/// The whole answer to a connection over the cap.
+fn refusal() -> Vec<u8> {
+    let problem = Problem::new(codes::OVERLOADED, "Too many connections are open.");
+    let body = serde_json::to_string(&problem).unwrap_or_default();
+    format!(
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\n\
+         Retry-After: 1\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
 
 /// Tells a connection over the cap that there is no place, without reading its request.
 fn refuse<S: Stream>(mut stream: S, refusals: &Arc<Semaphore>) {
@@ -215,7 +217,7 @@ fn refuse<S: Stream>(mut stream: S, refusals: &Arc<Semaphore>) {
     tokio::spawn(async move {
         let _turn = turn;
         let goodbye = async {
-            stream.write_all(REFUSAL).await?;
+            stream.write_all(&refusal()).await?;
             stream.shutdown().await?;
             // Closing with unread bytes would reset the connection before the answer is read.
             let mut unread = [0_u8; 1024];
@@ -311,7 +313,7 @@ async fn answer<H: Handler>(
     let handled = AssertUnwindSafe(shared.handler.handle(request)).catch_unwind().await;
     let response = handled.unwrap_or_else(|_| {
         tracing::error!("a handler panicked");
-        super::reply::problem_body(&proto::Problem::new(proto::codes::INTERNAL, "The server has a defect here."))
+        super::reply::problem_body(&Problem::new(codes::INTERNAL, "The server has a defect here."))
     });
     count(response.status(), started.elapsed());
     Ok(response.map(|body| body.watched(busy)))

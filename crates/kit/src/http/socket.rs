@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-use tokio::net::{TcpListener, TcpSocket, UnixListener};
+use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixStream};
 
 use crate::limits::{LISTEN_BACKLOG, SOCKET_PATH_MAX_BYTES};
 
@@ -86,6 +86,20 @@ impl UnixSocket {
         Ok(Self { listener, _lock: lock })
     }
 
+    /// The next connection of this user or root (`SO_PEERCRED`).
+    ///
+    /// # Errors
+    /// Whatever the system says; `PermissionDenied` when another user was turned away, which is no reason to end.
+    pub async fn accept(&self) -> io::Result<UnixStream> {
+        let (stream, _) = self.listener.accept().await?;
+        let uid = stream.peer_cred()?.uid();
+        if uid != rustix::process::geteuid().as_raw() && uid != 0 {
+            tracing::warn!(uid, "a process of another user was turned away");
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        Ok(stream)
+    }
+
     /// Its connections, for what is not HTTP. Whoever accepts them checks who is at the other end.
     pub fn listener(&self) -> &UnixListener {
         &self.listener
@@ -93,7 +107,9 @@ impl UnixSocket {
 }
 
 fn lock(path: &Path) -> Result<File, SocketError> {
-    let name = path.with_added_extension("lock");
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let name = PathBuf::from(name);
     let io = |source| SocketError::Io { place: name.display().to_string(), source };
     let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&name).map_err(io)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -144,5 +160,29 @@ mod tests {
         std::fs::write(&path, "precious").unwrap();
         assert!(matches!(UnixSocket::bind(&path), Err(SocketError::NotASocket { .. })));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+    }
+
+    /// Needs root, to be somebody else for a moment: in this thread only, as the system call itself works.
+    #[tokio::test]
+    async fn another_user_is_turned_away() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("video.sock");
+        let socket = UnixSocket::bind(&path).unwrap();
+        std::fs::set_permissions(scratch.path(), Permissions::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+        let connect = move |uid: u32| {
+            let uid = rustix::thread::Uid::from_raw(uid);
+            rustix::thread::set_thread_res_uid(uid, uid, uid).unwrap();
+            std::os::unix::net::UnixStream::connect(&path).unwrap()
+        };
+        let own = connect.clone();
+        let stranger = std::thread::spawn(move || connect(65_534)).join().unwrap();
+        assert_eq!(socket.accept().await.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        drop(stranger);
+        let _root = std::thread::spawn(move || own(0)).join().unwrap();
+        socket.accept().await.unwrap();
     }
 }

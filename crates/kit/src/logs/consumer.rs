@@ -23,8 +23,9 @@ const CURSORS: Table<String, Cursor> = Table::new("consumer-cursors");
 /// Events that a consumer could not deal with, by `consumer/service/log` and sequence.
 pub const DEAD_EVENTS: Table<(String, u64), DeadEvent> = Table::new("consumer-dead-events");
 
-/// How much of an event is kept when it is set aside, in bytes; a record has at most 7 KiB.
-const DEAD_EVENT_MAX_BYTES: usize = 4 * 1024;
+/// How much of an event and of the reason is kept when it is set aside: both fit into a record of 7 KiB, whatever
+/// the characters.
+const DEAD_EVENT_MAX_CHARS: usize = 800;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 struct Cursor {
@@ -320,11 +321,8 @@ impl Run<'_> {
     async fn set_aside(&mut self, event: &LogEvent<Value>, reason: &str) -> Result<bool, Trouble> {
         tracing::error!(consumer = self.key, sequence = event.sequence, reason, "an event is set aside");
         metrics::counter!("consumer_dead_events_total", "consumer" => self.key.clone()).increment(1);
-        let mut text = event.event.to_string();
-        text.truncate(text.floor_char_boundary(DEAD_EVENT_MAX_BYTES));
-        let mut reason = reason.to_owned();
-        reason.truncate(reason.floor_char_boundary(DEAD_EVENT_MAX_BYTES / 4));
-        let dead = DeadEvent { event: text, reason, time: clock::now() };
+        let cut = |text: &str| text.chars().take(DEAD_EVENT_MAX_CHARS).collect();
+        let dead = DeadEvent { event: cut(&event.event.to_string()), reason: cut(reason), time: clock::now() };
         let batch = Batch::new().put(DEAD_EVENTS, &(self.key.clone(), event.sequence), &dead);
         match self.write(batch, event.sequence).await {
             Ok(()) => Ok(true),

@@ -168,16 +168,15 @@ async fn fifty_megabytes_stream_through_in_both_directions() {
     let service = start(|request: Request<Body>| async { Response::new(request.into_body()) });
     let stream = through_a_gateway(&service).await;
     let (mut reader, mut writer) = stream.into_split();
-    let sent: Vec<u8> = (0..LENGTH).map(|n| (n * 31 >> 3) as u8).collect();
+    let sent: Vec<u8> = (0..LENGTH).map(|n| ((n * 31) >> 3) as u8).collect();
     let head = format!("PUT /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {LENGTH}\r\n\r\n");
-    let body = sent.clone();
-    tokio::spawn(async move {
-        writer.write_all(head.as_bytes()).await.unwrap();
-        writer.write_all(&body).await.unwrap();
-        writer
-    });
     let mut received = Vec::with_capacity(LENGTH + 1024);
-    timeout(Duration::from_secs(30), reader.read_to_end(&mut received)).await.unwrap().unwrap();
+    let write = async {
+        writer.write_all(head.as_bytes()).await.unwrap();
+        writer.write_all(&sent).await.unwrap();
+    };
+    let both = async { tokio::join!(write, reader.read_to_end(&mut received)).1 };
+    timeout(Duration::from_secs(30), both).await.unwrap().unwrap();
     let start = received.windows(4).position(|part| part == b"\r\n\r\n").unwrap() + 4;
     assert!(received[start..] == sent[..], "{} bytes came back", received.len() - start);
 }
