@@ -1,1 +1,2 @@
-//! (to be written)
+//! (to be completed with the service)
+pub mod media;
