@@ -56,9 +56,8 @@ where
     acknowledge(&reader, &query).await?;
     let wait = Duration::from_secs(query.wait).min(LOG_WAIT_MAX);
     tokio::select! {
-        _ = reader.wait(query.after, wait), if !wait.is_zero() => {}
+        _ = reader.wait(query.after, wait) => {}
         () = shutdown.requested() => {}
-        else => {}
     }
     let head = reader.head();
     let events = read(reader, query.after).await?;

@@ -203,3 +203,37 @@ async fn somebody_who_is_down_is_waited_for_and_what_follows_is_called_once() {
     run.await.unwrap();
     assert_eq!(*followed.lock().unwrap(), [1, 2, 3, 4, 5]);
 }
+
+#[tokio::test]
+async fn another_epoch_is_read_from_its_beginning() {
+    let mut world = World::new();
+    world.append(0..5).await;
+    let shutdown = Shutdown::new();
+    let handle = async |entry: Entry<Event>| Ok::<_, Problem>(effect(&entry));
+    let run = tokio::spawn(world.consumer().run(world.reader.clone(), shutdown.clone(), handle));
+    world.until(|world| world.count() == 5).await;
+    // The owner comes back with other data, and fewer events than the consumer has seen.
+    world.stop().await;
+    world.owner = Store::open(&world.scratch.path().join("restored"), Options::default()).unwrap();
+    world.append(100..103).await;
+    world.start();
+    world.until(|world| world.count() == 8).await;
+    world.append(103..104).await;
+    world.until(|world| world.count() == 9).await;
+    assert_eq!(world.total(), 15 + 101 + 102 + 103 + 104);
+    shutdown.request();
+    run.await.unwrap();
+}
+
+#[tokio::test]
+async fn who_is_not_named_as_a_consumer_gets_nothing() {
+    let world = World::new();
+    world.append(0..1).await;
+    let peer = Peer::at("owner", &world.scratch.path().join("run/owner.sock"));
+    let problem = peer.get::<LogPage<Event>>("/internal/logs/events?consumer=stranger&after=0").await.unwrap_err();
+    assert!(problem.is(codes::INVALID_FIELD), "{problem}");
+    let problem = peer.get::<LogPage<Event>>("/internal/logs/others?consumer=reader&after=0").await.unwrap_err();
+    assert!(problem.is(codes::NOT_FOUND), "{problem}");
+    let page: LogPage<Event> = peer.get("/internal/logs/events?consumer=reader&after=0").await.unwrap();
+    assert_eq!((page.head, page.events.len()), (1, 1));
+}
