@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use kit::DataFolder;
 use kit::config::Config;
-use kit::data_folder::DataFolder;
 use role::Role;
+use video::media::sandbox;
 
 /// Exit status for a wrong command line or configuration: starting again would not help.
 const EXIT_USAGE: u8 = 2;
@@ -64,8 +65,9 @@ struct Options {
 
 fn main() -> ExitCode {
     // ffmpeg runs inside this same program, confined; nothing else may happen before that.
-    if std::env::args_os().nth(1).is_some_and(|word| word == video::MEDIA_HELPER) {
-        video::media_helper_main();
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == sandbox::SUBCOMMAND) {
+        sandbox::helper_main(words.collect());
     }
     let (role, options) = match Cli::parse().command {
         Command::Up(options) => (Role::Supervisor, options),

@@ -4,8 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use kit::config::Config;
-use kit::data_folder::DataFolder;
-use kit::{Context, Shutdown};
+use kit::{Context, DataFolder, Shutdown};
 
 use crate::{Options, supervisor};
 

@@ -112,7 +112,10 @@ fn the_domain_asks_no_clock() {
     for (name, text) in sources() {
         let domain = name.contains("/src/service.rs") || name.contains("/src/service/");
         let code = text.split("#[cfg(test)]").next().unwrap();
-        assert!(!(domain && (code.contains("clock::now") || code.contains("SystemTime::now"))), "{name} asks the clock");
+        assert!(
+            !(domain && (code.contains("clock::now") || code.contains("SystemTime::now"))),
+            "{name} asks the clock"
+        );
     }
 }
 

@@ -62,7 +62,7 @@ impl Launcher {
     fn launch(&self, role: Role) -> io::Result<Child> {
         Command::new(&self.program)
             .args(child_arguments(&role, &self.options, &self.data))
-            .env(kit::shutdown::SUPERVISOR_PIPE, self.pipe_for_children.as_raw_fd().to_string())
+            .env(kit::SUPERVISOR_PIPE, self.pipe_for_children.as_raw_fd().to_string())
             // A group of its own: Ctrl-C reaches the supervisor only, which then stops them in order.
             .process_group(0)
             .kill_on_drop(true)
@@ -71,11 +71,7 @@ impl Launcher {
 }
 
 /// Keeps one child running until `stop`.
-pub(super) async fn keep_running(
-    launcher: std::sync::Arc<Launcher>,
-    role: Role,
-    stop: CancellationToken,
-) -> Outcome {
+pub(super) async fn keep_running(launcher: std::sync::Arc<Launcher>, role: Role, stop: CancellationToken) -> Outcome {
     let name = role.name();
     let mut restarts = Restarts::default();
     loop {
