@@ -172,8 +172,8 @@ async fn pages_and_the_rights_to_them() {
         assert_eq!(answer.unwrap_err().code, "not-signed-in", "{path}");
     }
     let _other = world.start(1).await;
-    let elsewhere = world.peer(1).call::<(), ()>(Method::GET, "/api/notifications", Some(&common::caller(user)), None);
-    assert_eq!(elsewhere.await.unwrap_err().code, "not-found");
+    let elsewhere = world.peer(1).get::<()>("/api/notifications").await;
+    assert_eq!(elsewhere.unwrap_err().code, "not-found");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

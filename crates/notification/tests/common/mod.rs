@@ -197,8 +197,8 @@ impl World {
     pub async fn open_live(&self, index: usize, user: UserId) -> Socket {
         let mut socket = self.open(index, user, Some(before_everything())).await;
         let marker = notify(user, NotificationKind::Reply, UserId::generate(), VideoId::generate());
-        self.interaction(&[Notify { text: Some("marker".to_owned()), ..marker }]).await;
-        while socket.next().await.text.as_deref() != Some("marker") {}
+        self.interaction(std::slice::from_ref(&marker)).await;
+        while socket.next().await.video_id != Some(marker.video) {}
         socket
     }
 
