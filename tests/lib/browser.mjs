@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path';
 
 import { chromium } from 'playwright-core';
 
-const OUTPUT = resolve(import.meta.dirname, '../output');
+export const OUTPUT = resolve(import.meta.dirname, '../output');
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 export async function openBrowser() {
