@@ -27,7 +27,8 @@ struct AfterQuery {
 
 impl AfterQuery {
     fn id(&self) -> Result<Option<NotificationId>, Error> {
-        self.after.as_deref().map(|text| text.parse().map_err(|_| Error::After)).transpose()
+        let text = self.after.as_deref().filter(|text| !text.is_empty());
+        text.map(|text| text.parse().map_err(|_| Error::After)).transpose()
     }
 }
 
@@ -44,6 +45,8 @@ pub(crate) fn home(inboxes: &Inboxes, live: &Live) -> Routes {
         .unify()
         .or(backlog(inboxes))
         .unify()
+        .or(queues(inboxes))
+        .unify()
         .or(socket(live))
         .unify()
         .boxed()
@@ -51,7 +54,9 @@ pub(crate) fn home(inboxes: &Inboxes, live: &Live) -> Routes {
 
 /// What the other processes answer.
 pub(crate) fn other(live: &Live) -> Routes {
-    socket(live)
+    // Whoever asks all processes for their queues gets an answer from all.
+    let no_queues = warp::path!("internal" / "queues").and(warp::get()).map(|| reply::json(StatusCode::OK, &[(); 0]));
+    socket(live).or(no_queues).unify().boxed()
 }
 
 fn list(inboxes: &Inboxes) -> Routes {
@@ -150,6 +155,14 @@ fn backlog(inboxes: &Inboxes) -> Routes {
         .and(with(inboxes.clone()))
         .and(query())
         .then(async |user, inboxes: Inboxes, after| reply::answer(answer(&inboxes, user, after).await))
+        .boxed()
+}
+
+fn queues(inboxes: &Inboxes) -> Routes {
+    warp::path!("internal" / "queues")
+        .and(warp::get())
+        .and(with(inboxes.clone()))
+        .then(async |inboxes: Inboxes| reply::answer(inboxes.queues()))
         .boxed()
 }
 

@@ -10,6 +10,7 @@ use http::Method;
 use kit::{Caller, clock};
 use proto::api::Page;
 use proto::api::channel::NotifyLevel;
+use proto::api::instance::QueueDepth;
 use proto::api::notification::{Notification, NotificationKind, Preferences, UnreadCount};
 use proto::api::video::Privacy;
 use proto::events::{ChannelEvent, ChannelProfile, GatewayEvent, Notify, VideoEvent, VideoProfile};
@@ -172,6 +173,8 @@ async fn pages_and_the_rights_to_them() {
         assert_eq!(answer.unwrap_err().code, "not-signed-in", "{path}");
     }
     let _other = world.start(1).await;
+    let queues = async |index| world.peer(index).get::<Vec<QueueDepth>>("/internal/queues").await.unwrap();
+    assert_eq!((queues(0).await[0].name.as_str(), queues(1).await.len()), ("notification/jobs", 0));
     let elsewhere = world.peer(1).get::<()>("/api/notifications").await;
     assert_eq!(elsewhere.unwrap_err().code, "not-found");
 }

@@ -13,7 +13,7 @@
 //! | video | `GET /internal/videos/{id}` | `VideoProfile` |
 //! | video | `POST /internal/cards` [`CardsQuery`] | [`Cards`], for the caller |
 //! | video | `GET /internal/media-grants/{id}` | [`MediaGrant`], for the caller; 404 without the right |
-//! | notification (home) | `GET /internal/backlog/{userId}?after=` | `Page<Notification>`, oldest first |
+//! | notification (home) | `GET /internal/backlog/{userId}?after=` | `Page<Notification>`, oldest first; without `after` the newest only |
 
 use serde::{Deserialize, Serialize};
 
