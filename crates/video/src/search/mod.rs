@@ -181,6 +181,14 @@ impl Search {
     }
 }
 
+/// What a text is about, for comparing texts: its stems without the words that are in every text.
+pub(crate) fn topics(text: &str, language: &str, words_max: usize) -> Vec<String> {
+    let mut stems = analysis::Stems::new(analysis::language_of(language, text));
+    let words = analysis::words(text, words_max);
+    let telling = words.iter().filter(|word| !stop_words::is_stop_word(&word.folded) && word.folded.chars().count() > 1);
+    telling.map(|word| stems.of(word)).collect()
+}
+
 /// Titles as suggested queries: without repeats, without the overlong, at most [`SUGGESTIONS_MAX`].
 pub fn suggestions<'a>(titles: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let mut seen = HashSet::new();
