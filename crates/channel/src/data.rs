@@ -10,6 +10,9 @@ use store::{Counter, Desc, Log, Queue, Table, Texts};
 /// Sixteen bytes of an identifier: they sort like the identifiers.
 pub(crate) type IdKey = [u8; 16];
 
+/// Channel, time, video.
+pub(crate) type FeedKey = (IdKey, Desc<i64>, Desc<IdKey>);
+
 /// Channels by id.
 pub(crate) const CHANNELS: Table<IdKey, ChannelRecord> = Table::new("channels");
 /// Who has a handle.
@@ -54,7 +57,7 @@ pub(crate) const USERS: Table<IdKey, UserProfile> = Table::new("users");
 /// Projection of the video service's videos.
 pub(crate) const VIDEOS: Table<IdKey, VideoProfile> = Table::new("videos");
 /// (channel, time, video): published videos of a channel that lists may name, newest first.
-pub(crate) const FEED: Table<(IdKey, Desc<i64>, Desc<IdKey>), FeedRecord> = Table::new("feed");
+pub(crate) const FEED: Table<FeedKey, FeedRecord> = Table::new("feed");
 /// (channel, video): the videos of a channel, in every state.
 pub(crate) const VIDEOS_OF: Table<(IdKey, IdKey), ()> = Table::new("videos-of");
 

@@ -10,7 +10,7 @@ use proto::events::{ChannelEvent, EVENTS, GatewayEvent, VideoEvent, VideoProfile
 use proto::{ChannelId, Problem, Timestamp};
 use store::{Batch, Desc, Leased, Push, QueueHandle, RetryPolicy, Store, WriteError};
 
-use crate::data::{CHANNELS, FEED, FeedRecord, IdKey, JOBS, Job, LOG, USERS, VIDEOS, VIDEOS_OF};
+use crate::data::{CHANNELS, FEED, FeedKey, FeedRecord, JOBS, Job, LOG, USERS, VIDEOS, VIDEOS_OF};
 use crate::error::{Error, Result};
 use crate::service::Service;
 
@@ -125,7 +125,7 @@ async fn announce(service: &Service, leased: &[&Leased<Job>], now: Timestamp) ->
         }
         let batch = leased.iter().fold(batch, |batch, leased| batch.complete(leased));
         match service.store.write(batch).await {
-            Err(WriteError::Assertion { .. }) => {}
+            Err(WriteError::Assertion { .. }) => service.settled().await?,
             Err(error) => return Err(error.into()),
             Ok(_) => break,
         }
@@ -168,7 +168,7 @@ fn video_changed(store: &Store, entry: Entry<VideoEvent>) -> Result<Batch> {
 }
 
 /// A video's place in the feed, if lists may name it.
-fn feed_entry(video: &VideoProfile) -> Option<((IdKey, Desc<i64>, Desc<IdKey>), FeedRecord)> {
+fn feed_entry(video: &VideoProfile) -> Option<(FeedKey, FeedRecord)> {
     // An account that is nobody's stands for everyone who is signed in.
     let signed_in = video.listed_for(Some(proto::UserId::from_bytes([0; 16])));
     let published_at = video.published_at.filter(|_| signed_in)?;

@@ -1,1 +1,50 @@
-//! (to be written)
+//! DjStream's interaction service.
+//!
+//! Owns: ratings, comments, views, watch history, and the counts of them. Its database is `data/interaction/`. Its
+//! routes are those of [`proto::routes`] for `Service::Interaction` and the calls of [`proto::internal`]. Its queue
+//! is `interactions`: what was answered and is still to be counted and told, each exactly once in effect, in one
+//! lane; removals in bounded pieces in the other. It tells video what happened in its log `events`, and whom to tell
+//! in `notifications`. It keeps projections of accounts (from the gateway) and of videos (from video).
+//!
+//! Deliberately absent: videos, channels and accounts themselves, inboxes, and any ranking of videos.
+
+mod data;
+mod error;
+mod peers;
+mod routes;
+mod service;
+mod worker;
+
+use kit::Context;
+use kit::http::SocketError;
+use store::{OpenError, Options, Store};
+
+use crate::peers::Peers;
+use crate::service::Service;
+
+/// Why the service cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Its database cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// Its socket cannot be opened.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+}
+
+/// Runs the service until shutdown.
+///
+/// # Errors
+/// If its database or its socket cannot be opened.
+pub async fn run(context: Context) -> Result<(), RunError> {
+    let folder = context.data.service("interaction");
+    let options = Options { cache_bytes: context.config.storage.cache_bytes, ..Options::default() };
+    let opened = tokio::task::spawn_blocking(move || Store::open(&folder, options)).await;
+    let store = opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+    let service = Service::new(store.clone(), Peers::new(&context), &context.config);
+    worker::start(&context, &service);
+    let routes = routes::routes(&context, &service);
+    kit::run_service(&context, "interaction", Some(store), routes).await?;
+    Ok(())
+}

@@ -11,7 +11,7 @@ use proto::{UserId, VideoId};
 use store::{Desc, ReadError, Scan, Store};
 
 use super::Service;
-use crate::data::{FEED, IdKey, SUBSCRIPTIONS};
+use crate::data::{FEED, FeedKey, IdKey, SUBSCRIPTIONS};
 use crate::error::Result;
 
 /// How often a page is filled up with further videos when some may no longer be seen.
@@ -98,8 +98,6 @@ fn newest(store: &Store, user: UserId, after: Option<Place>, limit: usize) -> Re
     }
     Ok(places)
 }
-
-type FeedKey = (IdKey, Desc<i64>, Desc<IdKey>);
 
 fn advance<I>(heap: &mut BinaryHeap<Next<I>>, channel: IdKey, mut rest: I) -> Result<(), ReadError>
 where

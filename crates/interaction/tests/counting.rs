@@ -1,0 +1,115 @@
+//! Every interaction counts exactly once: many people at the same time, requests repeated and overtaking each other,
+//! and the service stopped and started in between. The counts have to be those of a simple model.
+//!
+//! `DJSTREAM_TEST_INTERACTIONS` sets how many; `DJSTREAM_TEST_SEED` repeats a run.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use http::Method;
+use kit::Caller;
+use proto::api::notification::NotificationKind;
+use proto::events::VideoProfile;
+use proto::{ChannelId, UserId, VideoId};
+use serde_json::json;
+use support::World;
+
+const PEOPLE: usize = 12;
+const VIDEOS: usize = 4;
+const RATINGS: [&str; 3] = ["like", "dislike", "none"];
+
+/// A small generator (xorshift64*), so that a seed repeats a run.
+#[derive(Clone)]
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % end
+    }
+}
+
+fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// One person rates one video after the other, repeating a fifth of it, and each as often as it takes to be answered.
+async fn one_person(
+    world: &World,
+    who: &Caller,
+    videos: &[VideoProfile],
+    interactions: usize,
+    mut random: Random,
+) -> HashMap<VideoId, &'static str> {
+    let mut mine = HashMap::new();
+    for _ in 0..interactions {
+        let (video, rating) = (videos[random.below(VIDEOS)].id, RATINGS[random.below(3)]);
+        let repeated = if random.below(5) == 0 { 2 } else { 1 };
+        let path = format!("/api/videos/{video}/rating");
+        let body = json!({ "rating": rating });
+        loop {
+            let sent = (0..repeated).map(|_| world.ask(Method::PUT, &path, Some(who), Some(body.clone())));
+            let answers = futures_util::future::join_all(sent).await;
+            if answers.iter().any(|answer| answer.status == 200) {
+                break;
+            }
+            assert!(answers.iter().all(|answer| answer.status == 503), "{answers:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        mine.insert(video, rating);
+    }
+    mine
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counts_are_those_of_a_model() {
+    let seed = number("DJSTREAM_TEST_SEED", std::process::id().into());
+    println!("DJSTREAM_TEST_SEED={seed}");
+    let interactions = number("DJSTREAM_TEST_INTERACTIONS", 1_200) as usize / PEOPLE;
+    let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let world = World::start().await;
+    let owner = world.user("owner").await;
+    let mut videos = Vec::new();
+    for time in 0..VIDEOS {
+        videos.push(world.publish(owner.user.unwrap(), ChannelId::generate(), time as i64).await);
+    }
+    let mut people = Vec::new();
+    for number in 0..PEOPLE {
+        people.push(world.user(&format!("user{number}")).await);
+    }
+    let mut restarts = random.clone();
+    let all = people.iter().map(|who| {
+        let seed = random.below(usize::MAX) as u64 | 1;
+        one_person(&world, who, &videos, interactions, Random(seed))
+    });
+    let restarting = async {
+        for _ in 0..4 {
+            tokio::time::sleep(Duration::from_millis(20 + restarts.below(120) as u64)).await;
+            world.restart().await;
+        }
+    };
+    let (said, ()) = tokio::join!(futures_util::future::join_all(all), restarting);
+    world.eventually(async || world.idle().await).await;
+    for video in &videos {
+        let count = |rating| said.iter().filter(|mine| mine.get(&video.id) == Some(&rating)).count() as u64;
+        let (_, likes, dislikes, _) = world.counts(video.id).await;
+        assert_eq!((likes, dislikes), (count("like"), count("dislike")), "seed {seed}");
+        for (who, mine) in people.iter().zip(&said) {
+            let read = world.ask(Method::GET, &format!("/api/videos/{}/rating", video.id), Some(who), None).await;
+            assert_eq!(read.body["rating"], *mine.get(&video.id).unwrap_or(&"none"), "seed {seed}");
+        }
+    }
+    // Nobody is told twice of one person's liking of one video.
+    let mut told: HashMap<(UserId, VideoId), usize> = HashMap::new();
+    for notify in world.told().await {
+        assert_eq!((notify.kind, notify.recipient), (NotificationKind::Like, owner.user.unwrap()));
+        *told.entry((notify.actor, notify.video)).or_default() += 1;
+    }
+    assert!(told.values().all(|times| *times == 1), "seed {seed}");
+    world.end().await;
+}
