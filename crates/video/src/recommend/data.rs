@@ -78,8 +78,11 @@ pub(super) struct Subscription {
     pub(super) at_ms: i64,
 }
 
+/// Person and video.
+pub(super) type SignalKey = ([u8; 16], [u8; 16]);
+
 /// By person and video.
-pub(super) const SIGNALS: Table<([u8; 16], [u8; 16]), Signal> = Table::new("recommend-signals");
+pub(super) const SIGNALS: Table<SignalKey, Signal> = Table::new("recommend-signals");
 /// By account and channel.
 pub(super) const SUBSCRIPTIONS: Table<([u8; 16], [u8; 16]), Subscription> = Table::new("recommend-subscriptions");
 /// By account and video.

@@ -10,7 +10,7 @@ use store::{Batch, LogReader, ReadError, Scan, WriteError};
 use tokio_util::sync::CancellationToken;
 
 use super::Recommender;
-use super::data::{Person, SIGNALS, SUBSCRIPTIONS, Signal, Subscription};
+use super::data::{Person, SIGNALS, SUBSCRIPTIONS, Signal, SignalKey, Subscription};
 use super::weights::GUEST_KEPT_MS;
 use crate::search::Library;
 
@@ -244,7 +244,7 @@ impl Recommender {
     /// Removes what guests did long ago, and what is about videos that are gone.
     async fn prune(&self, now: Timestamp) -> Result<(), WriteError> {
         let recommender = self.clone();
-        let old = move || -> Result<Vec<([u8; 16], [u8; 16])>, ReadError> {
+        let old = move || -> Result<Vec<SignalKey>, ReadError> {
             let mut keys = Vec::new();
             for entry in recommender.store.scan(SIGNALS, Scan::all()) {
                 let (key, signal) = entry?;

@@ -127,6 +127,13 @@ impl Recommender {
         }
     }
 
+    /// Whether `viewer` has said that they do not want to see this video, or its channel.
+    pub fn is_refused(&self, video: VideoId, viewer: Option<UserId>) -> bool {
+        let model = self.read();
+        let found = model.items.find(video);
+        found.is_some_and(|at| home::is_refused(model.profile(viewer), at, model.items.get(at)))
+    }
+
     /// Keeps what somebody thinks of a recommendation; it counts from the next page on.
     pub async fn feedback(
         &self,

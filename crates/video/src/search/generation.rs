@@ -38,7 +38,7 @@ pub(super) struct Generation {
 
 /// Whether the index on the disk can be used.
 pub(super) enum Opened {
-    Usable(Generation, Progress),
+    Usable(Box<Generation>, Progress),
     /// Damaged, unfinished or of another version: to be made anew.
     Unusable(String),
 }
@@ -68,7 +68,7 @@ impl Generation {
             if progress.version != VERSION || !progress.complete {
                 return Ok(Opened::Unusable("it is unfinished or of another version".to_owned()));
             }
-            Ok(Opened::Usable(Self::with(index, fields, number)?, progress))
+            Ok(Opened::Usable(Box::new(Self::with(index, fields, number)?), progress))
         };
         match attempt() {
             Ok(opened) => Ok(opened),

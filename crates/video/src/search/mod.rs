@@ -95,7 +95,7 @@ impl Search {
             }
         }
         let (generation, progress) = match usable {
-            Some((generation, progress)) => (generation, Some(progress)),
+            Some((generation, progress)) => (*generation, Some(progress)),
             None => (Generation::create(folder, numbers.first().map_or(1, |newest| newest + 1))?, None),
         };
         for number in numbers.into_iter().filter(|number| *number != generation.number) {
