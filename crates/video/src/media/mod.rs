@@ -40,6 +40,14 @@ pub struct Limits {
     pub probe_timeout: Duration,
     /// Threads of one transcode.
     pub transcode_threads: usize,
+    /// CPU time of one run, in seconds, whatever it is for.
+    pub run_cpu_seconds_max: u64,
+    /// Time of one run, whatever it is for.
+    pub run_timeout_max: Duration,
+    /// Address space of one run.
+    pub run_memory_bytes_max: u64,
+    /// Largest file that one run may write, whatever it is for.
+    pub run_file_bytes_max: u64,
 }
 
 impl Default for Limits {
@@ -51,6 +59,11 @@ impl Default for Limits {
             streams_max: 64,
             probe_timeout: Duration::from_secs(60),
             transcode_threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            run_cpu_seconds_max: 12 * 3600,
+            run_timeout_max: Duration::from_secs(24 * 3600),
+            // Enough to transcode 4K.
+            run_memory_bytes_max: 4 << 30,
+            run_file_bytes_max: 128 << 30,
         }
     }
 }

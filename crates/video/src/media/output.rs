@@ -254,7 +254,7 @@ pub(super) fn unusable(reason: String) -> MediaError {
 }
 
 /// Runs file work where it may block.
-pub(super) async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, MediaError> + Send + 'static,
 ) -> Result<T, MediaError> {
     match tokio::task::spawn_blocking(work).await {

@@ -36,8 +36,6 @@ pub const EXIT_NO_LANDLOCK: i32 = 121;
 /// Exit status when another part of the cage could not be built, or ffmpeg could not be started.
 pub const EXIT_HELPER_FAILED: i32 = 122;
 
-/// Address space of one ffmpeg; enough to transcode 4K.
-const ADDRESS_SPACE_BYTES_MAX: u64 = 4 << 30;
 /// Open files of one ffmpeg.
 const OPEN_FILES_MAX: u64 = 256;
 /// Seconds between the polite SIGXCPU and the kill.
@@ -73,6 +71,8 @@ pub struct Confinement {
     pub cpu_seconds: u64,
     /// Largest file it may write, in bytes.
     pub file_bytes_max: u64,
+    /// Address space, in bytes.
+    pub memory_bytes_max: u64,
     /// Runs nice and with idle input/output priority.
     pub background: bool,
     /// Goes on without Landlock where the kernel has none (`[media] sandbox = "weak"`).
@@ -91,7 +91,11 @@ impl Confinement {
                 args.extend([flag.into(), path.clone().into_os_string()]);
             }
         }
-        for (flag, number) in [("--cpu-seconds", self.cpu_seconds), ("--file-bytes", self.file_bytes_max)] {
+        for (flag, number) in [
+            ("--cpu-seconds", self.cpu_seconds),
+            ("--file-bytes", self.file_bytes_max),
+            ("--memory-bytes", self.memory_bytes_max),
+        ] {
             args.extend([flag.into(), number.to_string().into()]);
         }
         args.extend(["--parent".into(), self.parent.to_string().into()]);
@@ -115,6 +119,7 @@ impl Confinement {
             write: None,
             cpu_seconds: 0,
             file_bytes_max: 0,
+            memory_bytes_max: 0,
             background: false,
             weak: false,
             parent: 0,
@@ -129,6 +134,7 @@ impl Confinement {
                 "--write" => confinement.write = Some(value()?.into()),
                 "--cpu-seconds" => confinement.cpu_seconds = number(&flag, &value()?)?,
                 "--file-bytes" => confinement.file_bytes_max = number(&flag, &value()?)?,
+                "--memory-bytes" => confinement.memory_bytes_max = number(&flag, &value()?)?,
                 "--parent" => confinement.parent = number(&flag, &value()?)?,
                 "--background" => confinement.background = true,
                 "--weak" => confinement.weak = true,
@@ -224,7 +230,7 @@ fn close_inherited_descriptors() {
 fn limit_resources(confinement: &Confinement) -> Result<(), Failure> {
     let cpu_seconds = confinement.cpu_seconds.max(1);
     let limits = [
-        (Resource::As, ADDRESS_SPACE_BYTES_MAX, ADDRESS_SPACE_BYTES_MAX),
+        (Resource::As, confinement.memory_bytes_max, confinement.memory_bytes_max),
         (Resource::Cpu, cpu_seconds, cpu_seconds + CPU_GRACE_SECONDS),
         (Resource::Fsize, confinement.file_bytes_max, confinement.file_bytes_max),
         (Resource::Nofile, OPEN_FILES_MAX, OPEN_FILES_MAX),
@@ -470,6 +476,7 @@ mod tests {
             write: None,
             cpu_seconds: 60,
             file_bytes_max: 1 << 30,
+            memory_bytes_max: 4 << 30,
             background: true,
             weak: false,
             parent: 42,

@@ -123,20 +123,25 @@ impl ToolSettings {
     pub fn from_path() -> Self {
         Self {
             helper: sandbox::own_executable().into(),
-            ffmpeg: find_in_path(Program::Ffmpeg),
-            ffprobe: find_in_path(Program::Ffprobe),
+            ffmpeg: find_in_path(Path::new(Program::Ffmpeg.name())),
+            ffprobe: find_in_path(Path::new(Program::Ffprobe.name())),
             weak: false,
             limits: Limits::default(),
         }
     }
 }
 
-fn find_in_path(program: Program) -> PathBuf {
+/// The program as an absolute path: a bare name is looked for in `PATH`.
+#[must_use]
+pub fn find_in_path(program: &Path) -> PathBuf {
+    if program.components().count() > 1 {
+        return std::path::absolute(program).unwrap_or_else(|_| program.into());
+    }
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
-        .map(|folder| folder.join(program.name()))
+        .map(|folder| folder.join(program))
         .find(|candidate| candidate.is_file())
-        .unwrap_or_else(|| Path::new("/usr/bin").join(program.name()))
+        .unwrap_or_else(|| Path::new("/usr/bin").join(program))
 }
 
 /// Starts ffmpeg and ffprobe. Cheap to clone.
@@ -191,9 +196,9 @@ impl Tools {
                 tokio::join!(read_stdout(stdout, run.on_progress.as_ref()), read_tail(stderr), child.wait());
             (out, err, status)
         };
-        let (out, stderr_tail, status) = tokio::time::timeout(run.timeout, work)
-            .await
-            .map_err(|_| MediaError::TimedOut { tool, limit: run.timeout })?;
+        let limit = run.timeout.min(self.settings.limits.run_timeout_max);
+        let (out, stderr_tail, status) =
+            tokio::time::timeout(limit, work).await.map_err(|_| MediaError::TimedOut { tool, limit })?;
         let status = status.map_err(|error| MediaError::Start { tool, reason: error.to_string() })?;
         guard.disarm();
         judge(tool, status, stderr_tail)?;
@@ -209,8 +214,9 @@ impl Tools {
             },
             read: run.read.clone(),
             write: run.write.clone(),
-            cpu_seconds: run.cpu_seconds,
-            file_bytes_max: run.file_bytes_max,
+            cpu_seconds: run.cpu_seconds.min(settings.limits.run_cpu_seconds_max),
+            file_bytes_max: run.file_bytes_max.min(settings.limits.run_file_bytes_max),
+            memory_bytes_max: settings.limits.run_memory_bytes_max,
             background: run.background,
             weak: settings.weak,
             parent: i32::try_from(std::process::id()).unwrap_or_default(),

@@ -1,0 +1,101 @@
+//! Videos that go: first the records, all at once, then the files.
+
+use kit::Caller;
+use proto::events::VideoEvent;
+use proto::{ChannelId, VideoId};
+use store::{Batch, Desc, Push, Scan, WriteError};
+
+use super::Service;
+use super::change::{listed, listed_key, signed};
+use super::known;
+use crate::data::{
+    ABOUTS, BYTES_USED, CHAPTERS, COUNTS, JOBS, Job, LISTED, LOG, OF_CHANNEL, OWNED, PROBES, STEPS, UPLOAD_OF, UPLOADS,
+    UPLOADS_OPEN, VIDEOS,
+};
+use crate::error::{Error, Result};
+
+/// How often a removal is tried again when somebody changed the video meanwhile.
+const ATTEMPTS: usize = 16;
+/// Videos of a deleted channel that one piece of work removes.
+const REMOVED_AT_ONCE: usize = 100;
+
+impl Service {
+    /// Deletes a video of the caller's.
+    pub(crate) async fn delete_video(&self, caller: &Caller, id: VideoId) -> Result<()> {
+        self.own(id, caller)?;
+        self.remove(id).await
+    }
+
+    /// Removes a video, its upload and everything that hangs on it. Its files follow; its id never returns.
+    pub(super) async fn remove(&self, id: VideoId) -> Result<()> {
+        for _ in 0..ATTEMPTS {
+            let guard = self.lock(id).await;
+            let old = known::load(&self.store, id)?.ok_or(Error::NotFound("video"))?;
+            let batch = self.removal(id, &old)?;
+            match self.store.write(batch).await {
+                Ok(_) => {
+                    self.forget(id);
+                    self.running.cancel(id);
+                    return Ok(());
+                }
+                Err(WriteError::Assertion { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+            drop(guard);
+        }
+        Err(Error::Conflict)
+    }
+
+    fn removal(&self, id: VideoId, old: &known::Known) -> Result<Batch> {
+        let key = id.bytes();
+        let record = &old.record;
+        let owner = record.owner.bytes();
+        let mut batch = Batch::new()
+            .assert_equal(VIDEOS, &key, record)
+            .delete(VIDEOS, &key)
+            .delete_text(ABOUTS, &key)
+            .delete_text(CHAPTERS, &key)
+            .delete(COUNTS, &key)
+            .delete(PROBES, &key)
+            .delete(OWNED, &(owner, Desc(key)))
+            .delete(OF_CHANNEL, &(record.channel.bytes(), Desc(key)))
+            .add(BYTES_USED, &owner, -signed(record.bytes()))
+            .push(JOBS, Push::new(&Job::RemoveFiles(id)))
+            .append(LOG, &VideoEvent::VideoDeleted { id, owner: record.owner, channel: record.channel });
+        if let Some((at, _)) = listed(record, &old.about) {
+            batch = batch.delete(LISTED, &listed_key(id, at));
+        }
+        for step in self.store.scan_keys(STEPS, Scan::prefix(&key)) {
+            batch = batch.delete(STEPS, &step?);
+        }
+        if let Some(upload) = self.store.get(UPLOAD_OF, &key)? {
+            batch = batch.delete(UPLOAD_OF, &key).delete(UPLOADS, &upload.bytes());
+            match self.store.get(UPLOADS, &upload.bytes())? {
+                Some(open) if !open.finished => {
+                    batch = batch.assert_equal(UPLOADS, &upload.bytes(), &open).add(UPLOADS_OPEN, &owner, -1);
+                    self.writers.cancel(upload);
+                }
+                _ => {}
+            }
+        }
+        Ok(batch)
+    }
+
+    /// Removes some videos of a channel that is gone; says whether all are gone now.
+    pub(crate) async fn remove_of_channel(&self, channel: ChannelId) -> Result<bool> {
+        let keys = self.store.scan_keys(OF_CHANNEL, Scan::prefix(&channel.bytes())).take(REMOVED_AT_ONCE);
+        let ids: Vec<VideoId> =
+            keys.map(|key| key.map(|(_, id)| VideoId::from_bytes(id.0))).collect::<Result<_, _>>()?;
+        for id in &ids {
+            match self.remove(*id).await {
+                Ok(()) | Err(Error::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if ids.len() < REMOVED_AT_ONCE {
+            self.store.write(self.forget_channel(channel, Batch::new())).await?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+}

@@ -1,0 +1,212 @@
+//! What goes on beside the calls: processing, the projections, and tidying up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kit::clock;
+use kit::logs::{Consumer, Effect, Entry};
+use kit::{Context, Peer};
+use proto::events::{ChannelEvent, EVENTS, InteractionEvent};
+use proto::{Problem, VideoId};
+use store::{Batch, Leased, QueueHandle, RetryPolicy, WriteError};
+
+use crate::data::{JOBS, Job, LANE_QUICK, LANE_SLOW, VIDEOS};
+use crate::error::{Error, Result};
+use crate::media::output;
+use crate::service::Service;
+
+/// Quick steps at once.
+const QUICK_AT_ONCE: usize = 2;
+/// How long a lease runs without a heartbeat, and how often there is one.
+const LEASE_MS: i64 = 60_000;
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(20);
+/// How long a worker waits for the next job before it looks again.
+const WAIT: Duration = Duration::from_secs(600);
+/// The pause after the store refused something, for a full disk for example.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How often unfinished uploads are looked through.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// Starts all workers.
+pub(crate) async fn start(context: &Context, service: &Arc<Service>) {
+    service.store.queue(JOBS).release_all_leases().await;
+    let lanes = [(LANE_QUICK, QUICK_AT_ONCE), (LANE_SLOW, context.config.media.transcode_jobs)];
+    for (lane, at_once) in lanes {
+        for _ in 0..at_once {
+            context.spawn("processing", work(context.clone(), Arc::clone(service), lane));
+        }
+    }
+    context.spawn("channels", follow_channels(context.clone(), Arc::clone(service)));
+    context.spawn("counts", follow_interactions(context.clone(), Arc::clone(service)));
+    context.spawn("sweeper", sweep(context.clone(), Arc::clone(service)));
+    context.spawn("ffmpeg", look_at_tools(Arc::clone(service)));
+}
+
+/// One after the other, the jobs of a lane.
+async fn work(context: Context, service: Arc<Service>, lane: u8) {
+    let queue = service.store.queue(JOBS);
+    loop {
+        // Dropped at shutdown: ffmpeg ends with it, and the job is taken up again at the next start.
+        tokio::select! {
+            biased;
+            () = context.shutdown.requested() => return,
+            done = next(&service, &queue, lane) => match done {
+                Ok(true) => {}
+                Ok(false) => tokio::select! {
+                    () = context.shutdown.requested() => return,
+                    _ = queue.wait(WAIT) => {}
+                },
+                Err(error) => {
+                    tracing::warn!(%error, "processing waits");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            },
+        }
+    }
+}
+
+/// Does what is due next; says whether there was anything.
+async fn next(service: &Arc<Service>, queue: &QueueHandle<Job>, lane: u8) -> Result<bool> {
+    let leased = queue.lease(Some(lane), 1, LEASE_MS, clock::now().ms()).await?;
+    let Some(leased) = leased.into_iter().next() else { return Ok(false) };
+    let outcome = tokio::select! {
+        outcome = run(service, &leased) => outcome,
+        () = keep(queue, &leased) => Ok(()),
+    };
+    match outcome {
+        Ok(()) => Ok(true),
+        // Somebody was quicker: the job is looked at again.
+        Err(Error::Conflict | Error::Write(WriteError::Assertion { .. })) => {
+            queue.release(&leased).await;
+            Ok(true)
+        }
+        Err(Error::Write(WriteError::LeaseLost { .. })) => Ok(true),
+        Err(error @ Error::Write(WriteError::Full | WriteError::Closed)) => {
+            queue.release(&leased).await;
+            Err(error)
+        }
+        Err(error) => {
+            let batch = Batch::new().retry(&leased, &error.to_string(), RetryPolicy::default(), clock::now().ms());
+            service.store.write(batch).await?;
+            Err(error)
+        }
+    }
+}
+
+/// Keeps a lease as long as its work takes; returns when it is lost.
+async fn keep(queue: &QueueHandle<Job>, leased: &Leased<Job>) {
+    loop {
+        tokio::time::sleep(HEARTBEAT_INTERVAL).await;
+        if queue.heartbeat(leased, clock::now().ms()).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn run(service: &Arc<Service>, leased: &Leased<Job>) -> Result<()> {
+    match leased.job {
+        Job::Step { video, step } => service.run_step(leased, video, step, clock::now).await,
+        Job::RemoveFiles(video) => {
+            remove_folder(service, video).await?;
+            service.store.write(Batch::new().complete(leased)).await?;
+            Ok(())
+        }
+        Job::RemoveChannel(channel) => {
+            while !service.remove_of_channel(channel).await? {}
+            service.store.write(Batch::new().complete(leased)).await?;
+            Ok(())
+        }
+    }
+}
+
+async fn remove_folder(service: &Arc<Service>, video: VideoId) -> Result<()> {
+    let folder = service.folder(video);
+    output::blocking(move || match std::fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(crate::media::MediaError::File { action: "remove", path: folder, source: error })
+        }
+        _ => Ok(()),
+    })
+    .await?;
+    Ok(())
+}
+
+async fn follow_channels(context: Context, service: Arc<Service>) {
+    let consumer = Consumer::new("video", Peer::new(&context, "channel"), EVENTS);
+    let store = service.store.clone();
+    consumer
+        .run(store, context.shutdown, move |entry: Entry<ChannelEvent>| {
+            let service = Arc::clone(&service);
+            std::future::ready(
+                service
+                    .channel_event(&entry.event)
+                    .map_err(Problem::from)
+                    .map(|batch| Effect::then(batch, move || service.channel_event_done(&entry.event))),
+            )
+        })
+        .await;
+}
+
+async fn follow_interactions(context: Context, service: Arc<Service>) {
+    let consumer = Consumer::new("video", Peer::new(&context, "interaction"), EVENTS).merging();
+    let store = service.store.clone();
+    consumer
+        .run(store, context.shutdown, move |entry: Entry<InteractionEvent>| {
+            let service = Arc::clone(&service);
+            std::future::ready(
+                service
+                    .interaction_event(&entry.event)
+                    .map_err(Problem::from)
+                    .map(|batch| Effect::then(batch, move || service.interaction_event_done(&entry.event))),
+            )
+        })
+        .await;
+}
+
+/// Tidies up once at the start, and then uploads that nobody goes on with.
+async fn sweep(context: Context, service: Arc<Service>) {
+    let own = Arc::clone(&service);
+    match output::blocking(move || Ok(tidy(&own))).await {
+        Ok(removed) if removed > 0 => tracing::info!(removed, "folders of no video were removed"),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "the media folder could not be looked through"),
+    }
+    let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
+    loop {
+        tokio::select! {
+            () = context.shutdown.requested() => return,
+            _ = ticks.tick() => {
+                if let Err(error) = service.sweep_uploads(clock::now()).await {
+                    tracing::warn!(%error, "uploads could not be looked through");
+                }
+            }
+        }
+    }
+}
+
+/// Removes what a crash left: folders whose video was never written down. Blocking.
+fn tidy(service: &Service) -> usize {
+    let Ok(entries) = std::fs::read_dir(service.media()) else { return 0 };
+    let mut removed = 0;
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let Some(id) = name.to_str().and_then(|name| name.parse::<VideoId>().ok()) else { continue };
+        let young = entry
+            .metadata()
+            .and_then(|metadata| metadata.modified())
+            .is_ok_and(|at| at.elapsed().is_ok_and(|age| age < SWEEP_INTERVAL));
+        // One that is being made at this moment is not in the store yet.
+        if !young && matches!(service.store.contains(VIDEOS, &id.bytes()), Ok(false)) {
+            removed += usize::from(std::fs::remove_dir_all(entry.path()).is_ok());
+        }
+    }
+    removed
+}
+
+/// Says at the start what ffmpeg there is, and whether it can be confined.
+async fn look_at_tools(service: Arc<Service>) {
+    match service.tools.version().await {
+        Ok(version) => tracing::info!(version, "ffmpeg is there, and confined"),
+        Err(error) => tracing::error!(%error, "no video can be processed"),
+    }
+}
