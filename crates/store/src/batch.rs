@@ -246,7 +246,16 @@ impl Operation {
     }
 }
 
-/// Cuts a reason to its limit, between two characters.
+/// Cuts a reason to its limit.
 pub(crate) fn shorten(reason: &str) -> String {
-    reason[..reason.floor_char_boundary(REASON_BYTES_MAX)].to_owned()
+    start_of(reason, REASON_BYTES_MAX).to_owned()
+}
+
+/// The longest start of a text that has at most so many bytes and ends between two characters.
+pub(crate) fn start_of(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }

@@ -9,9 +9,15 @@ use std::io;
 use std::ops::{Deref, RangeBounds};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::error::{OpenError, ReadError};
 use crate::limits::GROUP_OPERATIONS;
+
+/// How long to wait for sled's lock. The caller holds the store's own, so only a sled of this process can
+/// have it: one that was dropped, and whose threads are ending.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The ordered map on disk.
 pub(crate) struct Engine {
@@ -59,7 +65,13 @@ impl Engine {
         let config = sled::Config::new().path(folder).cache_capacity(cache_bytes).flush_every_ms(None);
         let damaged = |reason| OpenError::Damaged { path: folder.to_owned(), reason };
         // On bytes it does not expect sled may assert instead of answering.
-        let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+        let open = || catch_unwind(AssertUnwindSafe(|| config.open()));
+        let mut opened = open();
+        let patience = Instant::now() + LOCK_PATIENCE;
+        while matches!(&opened, Ok(Err(sled::Error::Io(error))) if is_lock(error)) && Instant::now() < patience {
+            thread::sleep(Duration::from_millis(5));
+            opened = open();
+        }
         let database = match opened {
             Ok(Ok(database)) => database,
             Ok(Err(sled::Error::Io(source))) if is_lock(&source) => {

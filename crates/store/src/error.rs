@@ -112,9 +112,12 @@ pub enum WriteError {
         /// What the encoder said.
         reason: String,
     },
-    /// What the batch depends on cannot be read.
-    #[error("the store cannot be read: {0}")]
+    /// What the batch depends on is not what its table, log or queue says.
+    #[error("{0}")]
     Read(String),
+    /// The engine failed; the process is about to stop.
+    #[error("the store cannot be read: {0}")]
+    Engine(String),
     /// There is no room on the disk.
     #[error("the disk is full")]
     Full,
@@ -125,6 +128,9 @@ pub enum WriteError {
 
 impl From<ReadError> for WriteError {
     fn from(error: ReadError) -> Self {
-        Self::Read(error.to_string())
+        match error {
+            ReadError::Engine(reason) => Self::Engine(reason),
+            error @ ReadError::Decode { .. } => Self::Read(error.to_string()),
+        }
     }
 }

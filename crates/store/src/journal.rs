@@ -28,6 +28,9 @@ pub(crate) enum AppendError {
     Io(io::Error),
 }
 
+/// What is done with each group at open: its sequence and its changes.
+pub(crate) type Apply<'a> = dyn FnMut(u64, &mut Vec<Change>) -> Result<(), OpenError> + 'a;
+
 /// The segments of one store, and where the next group goes.
 #[derive(Debug)]
 pub(crate) struct Journal {
@@ -55,7 +58,7 @@ impl Journal {
         folder: &Path,
         segment_bytes: u64,
         synced: u64,
-        apply: &mut dyn FnMut(u64, &mut Vec<Change>) -> Result<(), OpenError>,
+        apply: &mut Apply<'_>,
     ) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Io { path: folder.to_owned(), source };
         fs::create_dir_all(folder).map_err(failed)?;
@@ -67,6 +70,14 @@ impl Journal {
         };
         let (folder, earlier, buffer) = (folder.to_owned(), replayed.earlier, Vec::new());
         Ok(Self { folder, segment_bytes, earlier, current, last_sequence, buffer })
+    }
+
+    /// Whether there is not a single file of a journal.
+    pub(crate) fn is_missing(folder: &Path) -> bool {
+        match fs::read_dir(folder) {
+            Ok(mut entries) => entries.next().is_none(),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
     }
 
     /// The sequence of the last group.
@@ -104,7 +115,10 @@ impl Journal {
         match Segment::create(&self.folder, self.last_sequence + 1, bytes) {
             Ok(segment) => {
                 let before = std::mem::replace(&mut self.current, segment);
-                self.earlier.push((before.path, self.last_sequence));
+                // One without a record had the same name: the new one took its place.
+                if before.path != self.current.path {
+                    self.earlier.push((before.path, self.last_sequence));
+                }
                 Ok(())
             }
             Err(error) if is_full(&error) => Err(AppendError::Full),
@@ -125,30 +139,26 @@ impl Journal {
 }
 
 impl Segment {
-    /// Makes a segment whose room is really there.
+    /// Makes a segment whose room is really there. It gets its name when it is whole.
     fn create(folder: &Path, first_sequence: u64, bytes: u64) -> io::Result<Self> {
+        let unfinished = folder.join(UNFINISHED);
         let path = folder.join(segment_name(first_sequence));
-        let created = Self::create_at(path.clone(), first_sequence, bytes);
-        match created {
-            Ok(segment) => {
-                sync_folder(folder)?;
-                Ok(segment)
-            }
-            Err(error) => {
-                // It has no record yet; a leftover would only be in the way.
-                let _ = fs::remove_file(path);
-                Err(error)
-            }
-        }
+        let (file, salt) = Self::prepare(&unfinished, first_sequence, bytes).inspect_err(|_| {
+            // It takes room, where there may be none.
+            let _ = fs::remove_file(&unfinished);
+        })?;
+        fs::rename(&unfinished, &path)?;
+        sync_folder(folder)?;
+        Ok(Self { path, file, salt, bytes, position: SEGMENT_HEADER_BYTES as u64 })
     }
 
-    fn create_at(path: PathBuf, first_sequence: u64, bytes: u64) -> io::Result<Self> {
-        let file = File::options().create(true).truncate(true).read(true).write(true).open(&path)?;
-        allocate(&file, 0, bytes)?;
+    fn prepare(path: &Path, first_sequence: u64, bytes: u64) -> io::Result<(File, u64)> {
+        let file = File::options().create(true).truncate(true).read(true).write(true).open(path)?;
+        allocate(&file, bytes)?;
         let salt = rand::random();
-        file.write_all_at(&SegmentHeader { first_sequence, salt }.encode(), 0)?;
+        file.write_all_at(&SegmentHeader { first_sequence, salt, bytes }.encode(), 0)?;
         file.sync_all()?;
-        Ok(Self { path, file, salt, bytes, position: SEGMENT_HEADER_BYTES as u64 })
+        Ok((file, salt))
     }
 
     fn write(&self, record: &[u8]) -> io::Result<()> {
@@ -163,26 +173,31 @@ impl Segment {
     }
 }
 
+/// The name of a segment that is being made.
+const UNFINISHED: &str = "unfinished";
+
 fn segment_name(first_sequence: u64) -> String {
     format!("{first_sequence:020}.journal")
 }
 
 /// Reserves room; on a file system that cannot, zeros are written.
-fn allocate(file: &File, from: u64, to: u64) -> io::Result<()> {
-    match rustix::fs::fallocate(file, FallocateFlags::empty(), from, to - from) {
+fn allocate(file: &File, bytes: u64) -> io::Result<()> {
+    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes) {
         Ok(()) => Ok(()),
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
-            let zeros = vec![0; 1 << 16];
-            let mut at = from;
-            while at < to {
-                let part = usize::try_from(to - at).unwrap_or(zeros.len()).min(zeros.len());
-                file.write_all_at(&zeros[..part], at)?;
-                at += part as u64;
-            }
-            Ok(())
-        }
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => write_zeros(file, 0, bytes),
         Err(error) => Err(error.into()),
     }
+}
+
+fn write_zeros(file: &File, from: u64, to: u64) -> io::Result<()> {
+    let zeros = vec![0; 1 << 16];
+    let mut at = from;
+    while at < to {
+        let part = usize::try_from(to - at).unwrap_or(zeros.len()).min(zeros.len());
+        file.write_all_at(&zeros[..part], at)?;
+        at += part as u64;
+    }
+    Ok(())
 }
 
 fn sync_folder(folder: &Path) -> io::Result<()> {

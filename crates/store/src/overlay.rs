@@ -9,6 +9,9 @@ use crate::error::ReadError;
 /// Changes by key; `None` is a removal.
 pub(crate) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
+/// A key and its value.
+pub(crate) type Entry = (Vec<u8>, Vec<u8>);
+
 pub(crate) struct Overlay<'a> {
     engine: &'a Engine,
     group: &'a Changes,
@@ -43,7 +46,7 @@ impl<'a> Overlay<'a> {
     }
 
     /// The first entry from `start` (inclusive) to `end` (exclusive).
-    pub(crate) fn first(&self, start: Vec<u8>, end: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, ReadError> {
+    pub(crate) fn first(&self, start: Vec<u8>, end: &[u8]) -> Result<Option<Entry>, ReadError> {
         let mut start = Bound::Included(start);
         loop {
             let range = (start.clone(), Bound::Excluded(end.to_vec()));

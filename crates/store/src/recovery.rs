@@ -49,6 +49,11 @@ pub(crate) fn recover(engine: &Engine, journal_folder: &Path, segment_bytes: u64
     };
     let synced = read(synced_key())?.unwrap_or(0);
     let applied = read(applied_key())?.unwrap_or(0);
+    let epoch = read(epoch_key())?;
+    // The first segment was there before the epoch was, and there has been one ever since.
+    if epoch.is_some() && Journal::is_missing(journal_folder) {
+        return Err(damaged("it has no segment any more".to_owned()));
+    }
     let mut replayed = 0_u64;
     let mut apply = |sequence: u64, changes: &mut Vec<Change>| {
         changes.push((applied_key(), number(sequence)));
@@ -65,7 +70,7 @@ pub(crate) fn recover(engine: &Engine, journal_folder: &Path, segment_bytes: u64
         let failed = |error: EngineError| damaged(error.to_string());
         sync_engine(engine, journal.last_sequence()).map_err(failed)?;
     }
-    let epoch = match read(epoch_key())? {
+    let epoch = match epoch {
         Some(epoch) => epoch,
         None => {
             let epoch = rand::random();

@@ -18,6 +18,9 @@ pub struct Scan {
     pub(crate) reverse: bool,
 }
 
+/// Where a range of physical keys starts and ends.
+pub(crate) type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+
 fn encoded(key: &impl Key) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     key.encode(&mut out);
@@ -67,7 +70,7 @@ impl Scan {
     }
 
     /// The physical bounds, given what the table's keys start with. `None`: nothing can match.
-    pub(crate) fn bounds(&self, table: &[u8]) -> Option<(Bound<Vec<u8>>, Bound<Vec<u8>>)> {
+    pub(crate) fn bounds(&self, table: &[u8]) -> Option<Bounds> {
         let physical = |key: &Vec<u8>| [table, key].concat();
         let prefix = physical(&self.prefix);
         let mut end = after_prefix(&prefix);

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::batch::Batch;
+use crate::batch::{Batch, start_of};
 use crate::error::ReadError;
 use crate::key::Key;
 use crate::scan::Scan;
@@ -101,7 +101,7 @@ impl Store {
 fn split(mut text: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     while text.len() > PART_BYTES && parts.len() + 1 < usize::from(PARTS_MAX) {
-        let (part, rest) = text.split_at(text.floor_char_boundary(PART_BYTES));
+        let (part, rest) = text.split_at(start_of(text, PART_BYTES).len());
         parts.push(part);
         text = rest;
     }

@@ -1,9 +1,11 @@
 //! The one thread that writes.
 
-use std::io;
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
+use flume::RecvTimeoutError;
 use tokio::sync::oneshot;
 
 use crate::batch::Batch;
@@ -17,6 +19,9 @@ use crate::store::{Shared, Written, system_time_ms};
 
 /// The exit code after a failed write or sync (`EX_SOFTWARE` of sysexits): the supervisor starts anew.
 pub const EXIT_CODE_UNSAFE: i32 = 70;
+
+/// How often an idle writer asks the engine how it is.
+const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 
 type Reply = oneshot::Sender<Result<Written, WriteError>>;
 
@@ -55,7 +60,15 @@ impl Writer {
 
     fn work(&mut self) {
         let mut closed = false;
-        while let Ok(first) = self.commands.recv() {
+        loop {
+            let first = match self.commands.recv_timeout(PROBE_INTERVAL) {
+                Ok(first) => first,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.probe();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             if closed {
                 refuse(first);
                 continue;
@@ -72,6 +85,13 @@ impl Writer {
         }
     }
 
+    /// The engine syncs in threads of its own, and says only when asked that it failed.
+    fn probe(&self) {
+        if let Err(error) = self.shared.engine.get(&applied_key()) {
+            self.stop("the engine has failed", &error);
+        }
+    }
+
     /// Takes what is waiting, up to the size of a group.
     fn collect(&self, first: Command) -> Waiting {
         let mut waiting = Waiting::default();
@@ -84,6 +104,8 @@ impl Writer {
                     let Shared { engine, signals, .. } = &*self.shared;
                     match waiting.group.add(engine, signals, batch, system_time_ms()) {
                         Ok(given) => waiting.replies.push((reply, given)),
+                        // A write of the engine's own threads that failed shows here first.
+                        Err(WriteError::Engine(reason)) => self.stop("the engine has failed", &reason),
                         Err(error) => drop(reply.send(Err(error))),
                     }
                 }
@@ -175,8 +197,10 @@ impl Writer {
     /// After a failed write or sync nobody knows what is on the disk: nothing is acknowledged any more.
     fn stop(&self, what: &str, error: &dyn std::fmt::Display) -> ! {
         let folder = self.shared.folder.display();
-        tracing::error!(%folder, %error, "{what}: this process stops, so that nothing is acknowledged that may be lost");
-        let _ = io::Write::flush(&mut io::stderr());
+        tracing::error!(%folder, %error, "{what}: stopping, so that nothing is acknowledged that may be lost");
+        if !tracing::dispatcher::has_been_set() {
+            let _ = writeln!(io::stderr(), "store {folder}: {what}: {error}");
+        }
         std::process::exit(EXIT_CODE_UNSAFE)
     }
 }

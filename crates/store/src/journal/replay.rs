@@ -4,8 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use super::record::{self, Found, SEGMENT_HEADER_BYTES, SegmentHeader};
-use super::{Segment, allocate, segment_name, sync_folder};
-use crate::engine::Change;
+use super::{Apply, Segment, UNFINISHED, segment_name, write_zeros};
 use crate::error::OpenError;
 
 /// What is there after replaying.
@@ -15,17 +14,9 @@ pub(super) struct Replayed {
     pub last_sequence: u64,
 }
 
-type Apply<'a> = dyn FnMut(u64, &mut Vec<Change>) -> Result<(), OpenError> + 'a;
-
 /// Reads all segments in order. Sequences must be without a gap from `synced` on.
 pub(super) fn replay(folder: &Path, synced: u64, apply: &mut Apply<'_>) -> Result<Replayed, OpenError> {
-    let mut segments = list(folder)?;
-    if let Some((_, path)) = segments.last()
-        && is_unfinished(path)?
-    {
-        fs::remove_file(path).map_err(|source| OpenError::Io { path: path.clone(), source })?;
-        segments.pop();
-    }
+    let segments = list(folder)?;
     let mut replayed = Replayed { earlier: Vec::new(), current: None, last_sequence: synced };
     let Some((first, path)) = segments.first() else { return Ok(replayed) };
     if *first > synced + 1 {
@@ -44,6 +35,9 @@ pub(super) fn replay(folder: &Path, synced: u64, apply: &mut Apply<'_>) -> Resul
         let bytes = fs::read(&path).map_err(failed)?;
         let header = SegmentHeader::decode(&bytes).filter(|header| header.first_sequence == first);
         let header = header.ok_or_else(|| damaged("the segment's header is wrong".to_owned()))?;
+        if bytes.len() as u64 != header.bytes {
+            return Err(damaged(format!("the file has {} bytes instead of {}", bytes.len(), header.bytes)));
+        }
         let scanned = scan(&path, &bytes, header, synced, apply)?;
         replayed.last_sequence = scanned.last_sequence;
         if index + 1 == count {
@@ -68,6 +62,11 @@ fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>, OpenError> {
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name == UNFINISHED {
+            // A crash while a segment was made: it was never part of the journal.
+            fs::remove_file(&path).map_err(failed)?;
+            continue;
+        }
         let first = name.strip_suffix(".journal").and_then(|number| number.parse().ok());
         match first {
             Some(first) if first > 0 && name == segment_name(first) => segments.push((first, path)),
@@ -79,12 +78,6 @@ fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>, OpenError> {
     }
     segments.sort();
     Ok(segments)
-}
-
-/// A crash while a segment was made: there is not even a header, so there was never a record.
-fn is_unfinished(path: &Path) -> Result<bool, OpenError> {
-    let bytes = fs::read(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
-    Ok(bytes.iter().all(|byte| *byte == 0))
 }
 
 struct Scanned {
@@ -129,17 +122,10 @@ fn scan(
 fn take_up(path: &Path, bytes: &[u8], header: SegmentHeader, end: usize) -> std::io::Result<Segment> {
     let file = File::options().read(true).write(true).open(path)?;
     let torn = bytes.get(end..).unwrap_or_default();
-    let torn = torn.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    let mut size = bytes.len() as u64;
-    if torn > 0 {
-        tracing::warn!(path = %path.display(), bytes = torn, "cut off a group that was never acknowledged");
-        file.set_len(end as u64)?;
-        allocate(&file, end as u64, size)?;
+    if let Some(last) = torn.iter().rposition(|byte| *byte != 0) {
+        tracing::warn!(path = %path.display(), bytes = last + 1, "cut off a group that was never acknowledged");
+        write_zeros(&file, end as u64, (end + last + 1) as u64)?;
         file.sync_all()?;
     }
-    size = size.max(end as u64);
-    if let Some(folder) = path.parent() {
-        sync_folder(folder)?;
-    }
-    Ok(Segment { path: path.to_owned(), file, salt: header.salt, bytes: size, position: end as u64 })
+    Ok(Segment { path: path.to_owned(), file, salt: header.salt, bytes: header.bytes, position: end as u64 })
 }

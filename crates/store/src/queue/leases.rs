@@ -24,10 +24,17 @@ pub(crate) struct QueueShared {
     changes: watch::Sender<u64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Leases {
     pub by_id: HashMap<u64, Lease>,
     last_token: u64,
+}
+
+impl Default for Leases {
+    fn default() -> Self {
+        // A lease of an earlier opening is none of this one.
+        Self { by_id: HashMap::new(), last_token: rand::random::<u64>() >> 1 }
+    }
 }
 
 impl Leases {

@@ -1,0 +1,204 @@
+//! What is damaged is noticed; what a crash left half done is cut off.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use store::{Batch, OpenError, Options, Scan, Store, Table};
+use tempfile::TempDir;
+
+const TABLE: Table<u64, String> = Table::new("table");
+const GROUPS: u64 = 50;
+
+/// What a `kill -9` would leave: a copy of the folder while the store is open, with all written and nothing closed.
+async fn crashed() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let image = TempDir::new().unwrap();
+    let store = Store::open(folder.path(), Options::default()).unwrap();
+    for number in 0..GROUPS {
+        store.write(Batch::new().put(TABLE, &number, &format!("text {number}"))).await.unwrap();
+    }
+    copy(folder.path(), image.path());
+    image
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+fn segments(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder.join("journal")).unwrap();
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+fn segment(folder: &Path) -> PathBuf {
+    segments(folder).pop().unwrap()
+}
+
+/// Behind the last byte that is not zero.
+fn end_of(segment: &[u8]) -> usize {
+    segment.iter().rposition(|byte| *byte != 0).unwrap() + 1
+}
+
+fn open(folder: &Path) -> Result<Store, OpenError> {
+    Store::open(folder, Options::default())
+}
+
+fn count(store: &Store) -> u64 {
+    let mut count = 0;
+    for entry in store.scan(TABLE, Scan::all()) {
+        assert_eq!(entry.unwrap(), (count, format!("text {count}")));
+        count += 1;
+    }
+    count
+}
+
+fn is_damaged(result: &Result<Store, OpenError>) -> bool {
+    matches!(result, Err(OpenError::Damaged { .. }))
+}
+
+#[tokio::test]
+async fn after_a_crash_everything_is_there() {
+    let image = crashed().await;
+    assert_eq!(count(&open(image.path()).unwrap()), GROUPS);
+}
+
+#[tokio::test]
+async fn a_torn_tail_is_cut_off_and_writing_goes_on() {
+    let image = crashed().await;
+    let path = segment(image.path());
+    let mut bytes = fs::read(&path).unwrap();
+    let end = end_of(&bytes);
+    bytes[end - 5..end].fill(0);
+    fs::write(&path, &bytes).unwrap();
+    let store = open(image.path()).unwrap();
+    assert_eq!(count(&store), GROUPS - 1);
+    store.write(Batch::new().put(TABLE, &(GROUPS - 1), &format!("text {}", GROUPS - 1))).await.unwrap();
+    drop(store);
+    assert_eq!(count(&open(image.path()).unwrap()), GROUPS);
+}
+
+#[tokio::test]
+async fn what_was_half_written_behind_the_end_is_cut_off() {
+    let image = crashed().await;
+    let path = segment(image.path());
+    let mut bytes = fs::read(&path).unwrap();
+    let end = end_of(&bytes).next_multiple_of(8);
+    bytes.copy_within(end - 200..end - 100, end);
+    fs::write(&path, &bytes).unwrap();
+    let store = open(image.path()).unwrap();
+    assert_eq!(count(&store), GROUPS);
+    let after = fs::read(&path).unwrap();
+    assert!(after[end..].iter().all(|byte| *byte == 0), "nothing stale stays behind the end");
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_what_was_acknowledged_is_noticed_and_nothing_is_changed() {
+    let image = crashed().await;
+    let path = segment(image.path());
+    let bytes = fs::read(&path).unwrap();
+    let last_record = bytes.windows(4).rposition(|window| window == b"DjSr").unwrap();
+    // Every byte of the header and the first record, then samples.
+    let positions = (0..130).chain((130..last_record).step_by(97));
+    for position in positions {
+        let mut flipped = bytes.clone();
+        flipped[position] ^= 1 << (position % 8);
+        fs::write(&path, &flipped).unwrap();
+        match open(image.path()) {
+            Err(OpenError::Damaged { path: named, .. }) => assert_eq!(named, path, "byte {position}"),
+            Ok(_) => panic!("byte {position} is not looked at"),
+            Err(error) => panic!("byte {position}: {error}"),
+        }
+        assert_eq!(fs::read(&path).unwrap(), flipped, "byte {position}");
+    }
+    fs::write(&path, &bytes).unwrap();
+    assert_eq!(count(&open(image.path()).unwrap()), GROUPS);
+}
+
+#[tokio::test]
+async fn a_truncated_or_missing_journal_is_noticed() {
+    let image = crashed().await;
+    let path = segment(image.path());
+    let bytes = fs::read(&path).unwrap();
+    for length in [0, 10, 1000, bytes.len() - 1] {
+        fs::write(&path, &bytes[..length]).unwrap();
+        let result = open(image.path());
+        assert!(is_damaged(&result), "{length}: {result:?}");
+    }
+    fs::remove_file(&path).unwrap();
+    let result = open(image.path());
+    assert!(is_damaged(&result), "{result:?}");
+    fs::write(&path, &bytes).unwrap();
+    fs::write(path.with_file_name("stranger"), "x").unwrap();
+    let result = open(image.path());
+    assert!(is_damaged(&result), "{result:?}");
+    fs::remove_file(path.with_file_name("stranger")).unwrap();
+    assert_eq!(count(&open(image.path()).unwrap()), GROUPS);
+}
+
+#[tokio::test]
+async fn a_lost_engine_is_made_again_from_a_whole_journal_and_only_from_a_whole_one() {
+    let image = crashed().await;
+    fs::remove_dir_all(image.path().join("engine")).unwrap();
+    assert_eq!(count(&open(image.path()).unwrap()), GROUPS);
+
+    // Small segments: the engine is synced now and then, and what it has leaves the journal.
+    let folder = TempDir::new().unwrap();
+    let options = Options { segment_bytes: 2000, ..Options::default() };
+    let store = Store::open(folder.path(), options).unwrap();
+    for number in 0..GROUPS {
+        store.write(Batch::new().put(TABLE, &number, &format!("text {number}"))).await.unwrap();
+    }
+    let image = TempDir::new().unwrap();
+    copy(folder.path(), image.path());
+    assert_eq!(segments(image.path()).len(), 1);
+    assert_eq!(count(&open(image.path()).unwrap()), GROUPS);
+    fs::remove_dir_all(image.path().join("engine")).unwrap();
+    let result = open(image.path());
+    assert!(is_damaged(&result), "{result:?}");
+}
+
+#[tokio::test]
+async fn a_journal_of_an_older_time_is_noticed() {
+    let folder = TempDir::new().unwrap();
+    let store = open(folder.path()).unwrap();
+    store.write(Batch::new().put(TABLE, &0, &"text 0".to_owned())).await.unwrap();
+    let older = fs::read(segment(folder.path())).unwrap();
+    store.write(Batch::new().put(TABLE, &1, &"text 1".to_owned())).await.unwrap();
+    store.close().await;
+    drop(store);
+    fs::write(segment(folder.path()), older).unwrap();
+    let result = open(folder.path());
+    assert!(is_damaged(&result), "{result:?}");
+}
+
+#[tokio::test]
+async fn leftovers_of_an_interrupted_opening_are_removed() {
+    let image = crashed().await;
+    fs::write(image.path().join("engine/snap.00000000000000AB.generating"), "half").unwrap();
+    let unfinished = segment(image.path()).with_file_name("unfinished");
+    fs::write(&unfinished, vec![0; 4096]).unwrap();
+    assert_eq!(count(&open(image.path()).unwrap()), GROUPS);
+    assert!(!unfinished.exists());
+}
+
+#[tokio::test]
+async fn a_folder_that_may_not_be_read_is_no_damage() {
+    let image = crashed().await;
+    let journal = image.path().join("journal");
+    fs::rename(&journal, image.path().join("aside")).unwrap();
+    fs::write(&journal, "a file where a folder should be").unwrap();
+    let result = open(image.path());
+    assert!(matches!(result, Err(OpenError::Io { .. })), "{result:?}");
+}
