@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fanout::Subscription;
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -44,12 +45,14 @@ struct Socket<'a> {
     /// When to ask for the backlog again, after it could not be had. Until then nothing is sent.
     retry: Option<Instant>,
     pings_unanswered: u32,
+    /// Ends with the socket.
+    subscription: Option<Subscription>,
 }
 
 /// Serves one websocket to its end.
 pub(super) async fn run(live: &Live, upgraded: Upgraded, place: &Place, after: Option<NotificationId>) {
     let stream = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config())).await;
-    let mut socket = Socket { live, place, stream, last: after, retry: None, pings_unanswered: 0 };
+    let mut socket = Socket { live, place, stream, last: after, retry: None, pings_unanswered: 0, subscription: None };
     let outbox = place.outbox();
     let end = tokio::select! {
         end = socket.talk() => end,
@@ -72,19 +75,18 @@ impl Socket<'_> {
     async fn talk(&mut self) -> End {
         let (live, place) = (self.live, self.place);
         let outbox = place.outbox();
-        let mut subscription = None;
-        let subscribing = live.client.subscribe(channel_of(place.user()));
-        let grace = tokio::time::sleep(SUBSCRIBE_GRACE);
-        tokio::pin!(subscribing, grace);
+        // Boxed, like catching up: what is needed for a moment is not kept by every idle socket.
+        let mut subscribing = Some(Box::pin(live.client.subscribe(channel_of(place.user()))));
+        let mut grace = Some(Box::pin(tokio::time::sleep(SUBSCRIBE_GRACE)));
         let mut ping = tokio::time::interval(live.ping_interval());
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ping.reset();
-        let mut waited = false;
         loop {
             let done = tokio::select! {
-                subscribed = &mut subscribing, if subscription.is_none() => match subscribed {
+                subscribed = once(&mut subscribing) => match subscribed {
                     Ok(held) => {
-                        subscription = Some(held);
+                        self.subscription = Some(held);
+                        grace = None;
                         // Subscribed first, backlog second.
                         outbox.catch_up();
                         Ok(())
@@ -95,18 +97,17 @@ impl Socket<'_> {
                     }
                 },
                 // Without the fan-out there is nothing live, but the inbox.
-                () = &mut grace, if subscription.is_none() && !waited => {
-                    waited = true;
+                () = once(&mut grace) => {
                     outbox.catch_up();
                     Ok(())
                 }
                 next = outbox.next(), if self.retry.is_none() => match next {
                     Next::Send(message) => self.send_new(message.id, message.text).await,
-                    Next::CatchUp => self.catch_up().await,
+                    Next::CatchUp => Box::pin(self.catch_up()).await,
                 },
                 () = until(self.retry) => {
                     self.retry = None;
-                    self.catch_up().await
+                    Box::pin(self.catch_up()).await
                 }
                 received = self.stream.next() => self.receive(received),
                 _ = ping.tick() => self.ping().await,
@@ -189,6 +190,18 @@ impl Socket<'_> {
         let frame = CloseFrame { code, reason: reason.into() };
         // A client that is gone hears nothing.
         let _ = tokio::time::timeout(SOCKET_CLOSE_TIMEOUT, self.stream.close(Some(frame))).await;
+    }
+}
+
+/// Waits for the future and takes it away; for ever when it is not there (any more).
+async fn once<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
+    match future {
+        Some(waiting) => {
+            let output = waiting.await;
+            *future = None;
+            output
+        }
+        None => std::future::pending().await,
     }
 }
 
