@@ -7,6 +7,7 @@
 mod support;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::Method;
@@ -66,13 +67,12 @@ async fn one_person(
     mine
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn counts_are_those_of_a_model() {
+/// Rates as much as asked for while `disturb` goes on, and holds the counts to the model.
+async fn counts_are_right(world: &World, disturb: impl AsyncFn(&mut Random)) {
     let seed = number("DJSTREAM_TEST_SEED", std::process::id().into());
-    println!("DJSTREAM_TEST_SEED={seed}");
+    eprintln!("DJSTREAM_TEST_SEED={seed}");
     let interactions = number("DJSTREAM_TEST_INTERACTIONS", 1_200) as usize / PEOPLE;
     let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-    let world = World::start().await;
     let owner = world.user("owner").await;
     let mut videos = Vec::new();
     for time in 0..VIDEOS {
@@ -82,18 +82,22 @@ async fn counts_are_those_of_a_model() {
     for number in 0..PEOPLE {
         people.push(world.user(&format!("user{number}")).await);
     }
-    let mut restarts = random.clone();
-    let all = people.iter().map(|who| {
-        let seed = random.below(usize::MAX) as u64 | 1;
-        one_person(&world, who, &videos, interactions, Random(seed))
-    });
-    let restarting = async {
-        for _ in 0..4 {
-            tokio::time::sleep(Duration::from_millis(20 + restarts.below(120) as u64)).await;
-            world.restart().await;
+    let seeds: Vec<u64> = people.iter().map(|_| random.below(usize::MAX) as u64 | 1).collect();
+    let done = AtomicBool::new(false);
+    let rating = async {
+        let all =
+            people.iter().zip(&seeds).map(|(who, seed)| one_person(world, who, &videos, interactions, Random(*seed)));
+        let said = futures_util::future::join_all(all).await;
+        done.store(true, Ordering::Relaxed);
+        said
+    };
+    let disturbing = async {
+        while !done.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(20 + random.below(200) as u64)).await;
+            disturb(&mut random).await;
         }
     };
-    let (said, ()) = tokio::join!(futures_util::future::join_all(all), restarting);
+    let (said, ()) = tokio::join!(rating, disturbing);
     world.eventually(async || world.idle().await).await;
     for video in &videos {
         let count = |rating| said.iter().filter(|mine| mine.get(&video.id) == Some(&rating)).count() as u64;
@@ -111,5 +115,34 @@ async fn counts_are_those_of_a_model() {
         *told.entry((notify.actor, notify.video)).or_default() += 1;
     }
     assert!(told.values().all(|times| *times == 1), "seed {seed}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counts_are_right_through_restarts() {
+    let world = World::start().await;
+    counts_are_right(&world, async |_| {
+        world.stop_service().await;
+        world.start_service().await;
+    })
+    .await;
     world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counts_are_right_through_kills() {
+    let world = World::without_service().await;
+    world.start_process("the_service").await;
+    counts_are_right(&world, async |_| {
+        world.kill_process();
+        world.start_process("the_service").await;
+    })
+    .await;
+    world.kill_process();
+    world.end().await;
+}
+
+/// Not a test of its own: the process that [`counts_are_right_through_kills`] kills.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_service() {
+    support::be_the_service().await;
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, dead_code, unreachable_pub)]
 
 use std::collections::HashMap;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ pub struct World {
     videos: Shared<VideoId, VideoProfile>,
     neighbours: Shutdown,
     service: Mutex<Option<(Shutdown, JoinHandle<()>)>>,
+    process: Mutex<Option<Child>>,
     peer: Peer,
 }
 
@@ -50,6 +52,13 @@ pub struct Answer {
 
 impl World {
     pub async fn start() -> Self {
+        let world = Self::without_service().await;
+        world.start_service().await;
+        world
+    }
+
+    /// The neighbours alone.
+    pub async fn without_service() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let open = |name: &str| Store::open(&folder.path().join(name), Options::default()).unwrap();
         let (gateway, video) = (open("gateway"), open("video"));
@@ -62,9 +71,17 @@ impl World {
         serve(&context, "video", &video, served);
         kit_channel(&context);
         let peer = Peer::new(&context, "interaction");
-        let world = Self { folder, gateway, video, users, videos, neighbours, service: Mutex::default(), peer };
-        world.start_service().await;
-        world
+        Self {
+            folder,
+            gateway,
+            video,
+            users,
+            videos,
+            neighbours,
+            service: Mutex::default(),
+            process: Mutex::default(),
+            peer,
+        }
     }
 
     pub async fn start_service(&self) {
@@ -81,15 +98,9 @@ impl World {
         task.await.unwrap();
     }
 
-    /// Ends the service while it is being asked, and starts it again.
-    pub async fn restart(&self) {
-        self.stop_service().await;
-        self.start_service().await;
-    }
-
     /// Ends gateway, channel and video.
     pub async fn stop_neighbours(&self) {
-        self.eventually(async || self.knows_everything().await).await;
+        self.projected().await;
         self.neighbours.request();
         self.eventually(async || {
             Peer::new(&context(&self.folder, &self.neighbours), "channel").get::<()>("/internal/health").await.is_err()
@@ -97,11 +108,29 @@ impl World {
         .await;
     }
 
-    /// Whether the projections have seen all events.
-    async fn knows_everything(&self) -> bool {
+    /// Waits until the service has seen all that its neighbours told.
+    pub async fn projected(&self) {
         let at_end = |cursors: Vec<(String, u64)>, head: u64| cursors.iter().all(|(_, at)| *at == head);
         let (users, videos) = (self.gateway.log(GATEWAY_LOG), self.video.log(VIDEO_LOG));
-        at_end(users.cursors().unwrap(), users.head()) && at_end(videos.cursors().unwrap(), videos.head())
+        self.eventually(async || {
+            at_end(users.cursors().unwrap(), users.head()) && at_end(videos.cursors().unwrap(), videos.head())
+        })
+        .await;
+    }
+
+    /// Starts the service as a process of its own: `test` is a test of this binary that calls [`be_the_service`].
+    pub async fn start_process(&self, test: &str) {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args([test, "--exact", "--nocapture"]).env(SERVICE_FOLDER, self.folder.path()).stdout(Stdio::null());
+        *self.process.lock().unwrap() = Some(command.spawn().unwrap());
+        self.eventually(async || self.ask(Method::GET, "/internal/health", None, None).await.status == 204).await;
+    }
+
+    /// `kill -9`
+    pub fn kill_process(&self) {
+        let mut process = self.process.lock().unwrap().take().unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
     }
 
     /// A new account, told by the gateway.
@@ -261,9 +290,21 @@ impl World {
     }
 
     pub async fn end(self) {
-        self.stop_service().await;
+        if self.service.lock().unwrap().is_some() {
+            self.stop_service().await;
+        }
         self.neighbours.request();
     }
+}
+
+/// Names the data folder to a process that is to be the service.
+const SERVICE_FOLDER: &str = "DJSTREAM_TEST_SERVICE_FOLDER";
+
+/// Runs the service for [`World::start_process`] until it is killed; returns at once in a test run.
+pub async fn be_the_service() {
+    let Some(folder) = std::env::var_os(SERVICE_FOLDER) else { return };
+    let data = DataFolder::open(folder.as_ref()).unwrap();
+    interaction::run(Context::new(config(), data, Shutdown::new())).await.unwrap();
 }
 
 impl Answer {
