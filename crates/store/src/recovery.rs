@@ -32,11 +32,12 @@ fn number(sequence: u64) -> Option<Vec<u8>> {
     Some(sequence.to_be_bytes().to_vec())
 }
 
-/// Syncs the engine and notes up to which group it is synced.
+/// Syncs the engine, and notes, durably, up to which group it is synced: the journal may forget those.
 pub(crate) fn sync_engine(engine: &Engine, applied: u64) -> Result<(), EngineError> {
     engine.flush()?;
-    // Noted after the sync: if the note is lost more is replayed, which changes nothing.
-    engine.apply(&[(synced_key(), number(applied))])
+    engine.apply(&[(synced_key(), number(applied))])?;
+    // Without the note an opening would look in the journal for what was removed from it.
+    engine.flush()
 }
 
 /// Brings engine and journal together. Whatever does not fit is [`OpenError::Damaged`]: nothing

@@ -112,7 +112,7 @@ async fn figures() {
     for store in &stores {
         store.close().await;
     }
-    drop(stores);
+    drop((stores, queue));
     let before = memory_kib();
     let start = Instant::now();
     let store = Store::open(folders[0].path(), Options::default()).unwrap();
