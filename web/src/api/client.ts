@@ -46,6 +46,11 @@ export function useTokens(source: TokenSource): void {
   tokens = source;
 }
 
+/** For what cannot go through `request`: the upload client makes its requests itself. */
+export function tokenSource(): TokenSource {
+  return tokens;
+}
+
 /**
  * Calls the API. Reading is repeated quietly while a service restarts (503 with `Retry-After`) or the
  * connection breaks; writing never is. An access token that has run out is renewed once.
@@ -119,12 +124,22 @@ async function read<T>(response: Response): Promise<T> {
 
 async function errorOf(response: Response): Promise<ApiError> {
   const problem = (await response.json().catch(() => ({}))) as Partial<Problem>;
+  return problemError(response.status, problem, response.statusText, response.headers.get('Retry-After'));
+}
+
+/** The error for an answer with problem details, as far as it has them. */
+export function problemError(
+  status: number,
+  problem: Partial<Problem>,
+  statusText = '',
+  retryAfter: string | null = null,
+): ApiError {
   const fields = Object.fromEntries((problem.errors ?? []).map((error) => [error.field, error.detail]));
-  const header = Number(response.headers.get('Retry-After') ?? Number.NaN);
+  const header = Number(retryAfter ?? Number.NaN);
   return new ApiError(
-    response.status,
-    problem.code ?? `http-${response.status}`,
-    problem.detail ?? problem.title ?? response.statusText,
+    status,
+    problem.code ?? `http-${status}`,
+    problem.detail ?? problem.title ?? statusText,
     fields,
     problem.retryAfter ?? (Number.isFinite(header) ? header : undefined),
   );

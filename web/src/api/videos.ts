@@ -1,5 +1,7 @@
 import { pageOptions, request, type PageQuery } from './client';
 import type {
+  Caption,
+  Chapter,
   OwnVideo,
   Page,
   PatchVideo,
@@ -20,6 +22,17 @@ export const patchVideo = (id: string, body: PatchVideo) => request<Video>('PATC
 export const deleteVideo = (id: string) => request<void>('DELETE', at(id));
 export const putThumbnail = (id: string, picture: Blob) =>
   request<void>('PUT', `${at(id)}/thumbnail`, { body: picture, headers: { 'Content-Type': picture.type } });
+
+/** WebVTT or SubRip; takes the place of what the language had. */
+export const putCaptions = (id: string, language: string, text: Blob) =>
+  request<Caption>('PUT', `${at(id)}/captions/${encodeURIComponent(language)}`, {
+    body: text,
+    headers: { 'Content-Type': 'text/vtt' },
+  });
+export const deleteCaptions = (id: string, language: string) =>
+  request<void>('DELETE', `${at(id)}/captions/${encodeURIComponent(language)}`);
+export const putChapters = (id: string, chapters: Chapter[]) =>
+  request<void>('PUT', `${at(id)}/chapters`, { body: chapters });
 
 export interface VideoFilter {
   sort?: 'new' | 'popular' | 'trending';

@@ -1,13 +1,13 @@
 /*
- * Words. A language is two files: `core`, which every page needs, and `pages`, which is fetched beside the
- * code of the first page that is not the home page. English's core is in the main bundle. Home-made on
- * purpose: Paraglide compiles every language into every page's code, and changing the language needs a
- * reload; this is one small file, fully typed (a key that does not exist, or that a language lacks, does
- * not compile), and it switches at once.
+ * Words. A language is three files: `core`, which every page needs, `pages`, which is fetched beside the
+ * code of the first page that is not the home page, and `studio`, for the pages about one's own things.
+ * English's core is in the main bundle. Home-made on purpose: Paraglide compiles every language into every
+ * page's code, and changing the language needs a reload; this is one small file, fully typed (a key that
+ * does not exist, or that a language lacks, does not compile), and it switches at once.
  */
 import * as format from '$/lib/format';
 import { recall, remember } from '$/lib/storage';
-import type { CoreCatalogue, Message, MessageKey, PagesCatalogue } from './catalogue';
+import type { CoreCatalogue, Message, MessageKey, PagesCatalogue, StudioCatalogue } from './catalogue';
 import englishCore from './en/core';
 
 export type { Message, MessageKey } from './catalogue';
@@ -20,16 +20,22 @@ export type Language = keyof typeof LANGUAGES;
 interface Loaders {
   core: () => Promise<CoreCatalogue>;
   pages: () => Promise<PagesCatalogue>;
+  studio: () => Promise<StudioCatalogue>;
 }
+
+/** What is fetched only when a page needs it. */
+type Later = 'pages' | 'studio';
 
 const LOADERS: Record<Language, Loaders> = {
   en: {
     core: async () => englishCore,
     pages: async () => (await import('./en/pages')).default,
+    studio: async () => (await import('./en/studio')).default,
   },
   de: {
     core: async () => (await import('./de/core')).default,
     pages: async () => (await import('./de/pages')).default,
+    studio: async () => (await import('./de/studio')).default,
   },
 };
 
@@ -53,7 +59,10 @@ function preferred(): Language {
 class Words {
   #language = $state<Language>('en');
   #catalogue = $state.raw<Partial<Record<MessageKey, Message>>>(englishCore);
-  #pagesWanted = false;
+  #wanted = new Set<Later>();
+  #loading = Promise.resolve();
+  #turn = 0;
+  #wished: Language = 'en';
 
   get language(): Language {
     return this.#language;
@@ -66,9 +75,12 @@ class Words {
 
   /** Loads what pages other than the home page say. Cheap when it is there. */
   async needPages(): Promise<void> {
-    if (this.#pagesWanted) return;
-    this.#pagesWanted = true;
-    await this.#use(this.#language);
+    await this.#need('pages');
+  }
+
+  /** Loads what the pages about one's own things say, beside the others. */
+  async needStudio(): Promise<void> {
+    await this.#need('pages', 'studio');
   }
 
   /** Changes the language here and now, and remembers it. */
@@ -81,9 +93,24 @@ class Words {
     return this.#catalogue[key] ?? '';
   }
 
-  async #use(language: Language): Promise<void> {
-    const { core, pages } = LOADERS[language];
-    const parts = await Promise.all([core(), this.#pagesWanted ? pages() : {}]);
+  async #need(...parts: Later[]): Promise<void> {
+    const wanted = parts.every((part) => this.#wanted.has(part));
+    for (const part of parts) this.#wanted.add(part);
+    // What is wanted already may still be on its way.
+    await (wanted ? this.#loading : this.#use(this.#wished));
+  }
+
+  #use(language: Language): Promise<void> {
+    this.#wished = language;
+    return (this.#loading = this.#load(language));
+  }
+
+  async #load(language: Language): Promise<void> {
+    const turn = ++this.#turn;
+    const loaders = LOADERS[language];
+    const parts = await Promise.all([loaders.core(), ...[...this.#wanted].map((part) => loaders[part]())]);
+    // A later wish has all of an earlier one.
+    if (turn !== this.#turn) return this.#loading;
     this.#catalogue = Object.assign({}, ...parts) as Partial<Record<MessageKey, Message>>;
     this.#language = language;
     document.documentElement.lang = language;

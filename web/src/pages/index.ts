@@ -1,4 +1,10 @@
+import { words } from '$/i18n/index.svelte';
 import type { PageEntry } from '$/lib/router.svelte';
+
+/** A page about one's own things, with the words that only those need. */
+function own(pattern: string, load: PageEntry['load']): PageEntry {
+  return { pattern, load: async () => (await Promise.all([load(), words.needStudio()]))[0], signedIn: true };
+}
 
 /** Every page of the app. The first pattern that matches wins; what matches none is not found. */
 export const PAGES: PageEntry[] = [
@@ -9,6 +15,9 @@ export const PAGES: PageEntry[] = [
   { pattern: '/setup', load: () => import('./Setup.svelte'), layout: 'bare' },
   { pattern: '/register', load: () => import('./Register.svelte'), layout: 'bare' },
   { pattern: '/login', load: () => import('./Login.svelte'), layout: 'bare' },
+
+  own('/upload', () => import('./Upload.svelte')),
+
   { pattern: '/about', load: () => import('./About.svelte') },
 ];
 
