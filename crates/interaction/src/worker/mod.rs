@@ -3,6 +3,9 @@
 mod counting;
 mod projections;
 
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
 use std::time::Duration;
 
