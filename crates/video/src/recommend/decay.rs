@@ -26,7 +26,12 @@ impl Decay {
 
     /// What a sum is worth now.
     pub(super) fn value(&self, sum: f64, now: Timestamp) -> f64 {
-        sum * (-(now.since(self.origin) as f64 / self.half_life_ms).clamp(-500.0, 900.0)).exp2()
+        sum * self.factor(now)
+    }
+
+    /// What sums are multiplied with to be worth what they are now.
+    pub(super) fn factor(&self, now: Timestamp) -> f64 {
+        (-(now.since(self.origin) as f64 / self.half_life_ms).clamp(-500.0, 900.0)).exp2()
     }
 }
 

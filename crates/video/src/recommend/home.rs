@@ -11,8 +11,9 @@ use super::model::{Model, Profile};
 use super::neighbours::Taste;
 use super::reason::{Pick, reason};
 use super::weights::{
-    BEGUN_FACTOR, CONTENT, EXPLORE, FEW_VIEWERS, FILL_TO, LESS_FACTOR, NEIGHBOURS, NEW, NEW_HALF_LIFE_MS, PICKS_MAX,
-    POPULAR, SUBSCRIBED, SUBSCRIBED_HALF_LIFE_MS, TASTE_HALF_LIFE_MS, TASTES_USED, TELLING, TRENDING,
+    BEGUN_FACTOR, CONTENT, CONTENT_HALF, EXPLORE, FEW_VIEWERS, FILL_TO, LESS_FACTOR, NEIGHBOURS, NEIGHBOURS_HALF, NEW,
+    NEW_HALF_LIFE_MS, PICKS_MAX, POPULAR, SUBSCRIBED, SUBSCRIBED_HALF_LIFE_MS, TASTE_HALF_LIFE_MS, TASTES_USED,
+    TELLING, TRENDING,
 };
 
 /// What speaks for a video, and because of which other one.
@@ -63,7 +64,23 @@ impl Parts {
 /// The largest sums among the videos that a viewer may see, to measure others by.
 pub(super) struct Most {
     popular: f32,
+    popular_factor: f64,
     trending: f32,
+    trending_factor: f64,
+}
+
+impl Most {
+    /// How popular and how trending a video is, both 0–1.
+    pub(super) fn heat(&self, item: &Item) -> (f32, f32) {
+        let quality = item.quality() as f32;
+        let part = |value: f64, most: f32| if value > 0.0 { quality * (value as f32).ln_1p() / most } else { 0.0 };
+        let popular = part(item.popular * self.popular_factor, self.popular);
+        (popular, part(item.trending * self.trending_factor, self.trending))
+    }
+
+    fn is_seen_by_few(&self, item: &Item) -> bool {
+        item.popular * self.popular_factor < FEW_VIEWERS
+    }
 }
 
 impl Model {
@@ -72,16 +89,14 @@ impl Model {
         let (popular, trending) = listed.fold((0.0_f64, 0.0_f64), |(popular, trending), (_, item)| {
             (popular.max(item.popular), trending.max(item.trending))
         });
-        let most = |sum: f64| (sum as f32).ln_1p().max(f32::EPSILON);
-        Most { popular: most(self.popular.value(popular, now)), trending: most(self.trending.value(trending, now)) }
-    }
-
-    /// How popular and how trending a video is, both 0–1.
-    pub(super) fn heat(&self, item: &Item, most: &Most, now: Timestamp) -> (f32, f32) {
-        let quality = item.quality() as f32;
-        let part = |value: f64, most: f32| quality * (value as f32).ln_1p() / most;
-        let popular = part(self.popular.value(item.popular, now), most.popular);
-        (popular, part(self.trending.value(item.trending, now), most.trending))
+        let (popular_factor, trending_factor) = (self.popular.factor(now), self.trending.factor(now));
+        let most = |value: f64| (value as f32).ln_1p().max(f32::EPSILON);
+        Most {
+            popular: most(popular * popular_factor),
+            popular_factor,
+            trending: most(trending * trending_factor),
+            trending_factor,
+        }
     }
 
     /// The home page of `viewer`, at most [`PICKS_MAX`] long.
@@ -140,15 +155,15 @@ impl Model {
         now: Timestamp,
     ) -> Parts {
         let published = item.known.as_ref().and_then(|known| known.profile.published_at).unwrap_or_default();
-        let (popular, trending) = self.heat(item, most, now);
+        let (popular, trending) = most.heat(item);
         let new = left(published, now, NEW_HALF_LIFE_MS);
-        let untried = new > 0.25 && self.popular.value(item.popular, now) < FEW_VIEWERS;
+        let untried = new > 0.25 && most.is_seen_by_few(item);
         let explore = if untried { EXPLORE * chance(viewer, item.id, now) } else { 0.0 };
         let subscribed = item.channel().is_some_and(|channel| profile.subscriptions.contains(&channel));
         let because = |map: &FxHashMap<ItemAt, Because>, half_at| map.get(&at).map_or(0.0, |b| b.value(half_at));
         Parts {
-            neighbours: NEIGHBOURS * because(&interests.neighbours, 0.5),
-            content: CONTENT * because(&interests.content, 0.4),
+            neighbours: NEIGHBOURS * because(&interests.neighbours, NEIGHBOURS_HALF),
+            content: CONTENT * because(&interests.content, CONTENT_HALF),
             subscribed: if subscribed {
                 SUBSCRIBED * (0.4 + 0.6 * left(published, now, SUBSCRIBED_HALF_LIFE_MS))
             } else {

@@ -31,6 +31,8 @@ pub(super) struct Item {
     pub(super) known: Option<Known>,
     /// How often each of its words stands in it, weighted by where.
     topics: Box<[(Topic, f32)]>,
+    /// The length of that vector, as of the last [`Items::measure`].
+    length: f32,
     /// Viewers, decayed: for what is popular, and for what is trending.
     pub(super) popular: f64,
     pub(super) trending: f64,
@@ -38,7 +40,7 @@ pub(super) struct Item {
 
 impl Item {
     fn new(id: VideoId) -> Self {
-        Self { id, known: None, topics: Box::default(), popular: 0.0, trending: 0.0 }
+        Self { id, known: None, topics: Box::default(), length: 0.0, popular: 0.0, trending: 0.0 }
     }
 
     pub(super) fn is_listed_for(&self, viewer: Option<UserId>) -> bool {
@@ -76,8 +78,10 @@ impl Item {
 pub(super) struct Items {
     items: Vec<Item>,
     by_id: FxHashMap<VideoId, ItemAt>,
-    by_topic: FxHashMap<Topic, Vec<ItemAt>>,
+    by_topic: FxHashMap<Topic, Vec<(ItemAt, f32)>>,
     with_topics: usize,
+    /// How many had topics when all were measured.
+    measured: usize,
 }
 
 impl Items {
@@ -115,8 +119,8 @@ impl Items {
         let at = self.place(document.profile.id);
         self.remove_topics(at);
         let topics = topics_of(document);
-        for (topic, _) in &topics {
-            self.by_topic.entry(*topic).or_default().push(at);
+        for (topic, weight) in &topics {
+            self.by_topic.entry(*topic).or_default().push((at, *weight));
         }
         self.with_topics += usize::from(!topics.is_empty());
         let item = self.get_mut(at);
@@ -128,7 +132,21 @@ impl Items {
             likes: document.likes,
             dislikes: document.dislikes,
         });
+        // How much words tell changes slowly: all are measured again when there are a tenth more videos.
+        if self.with_topics > self.measured + self.measured / 10 {
+            self.measure();
+        } else {
+            self.get_mut(at).length = self.length(at);
+        }
         at
+    }
+
+    /// Measures all videos' words anew.
+    pub(super) fn measure(&mut self) {
+        self.measured = self.with_topics;
+        for at in 0..ItemAt::try_from(self.items.len()).unwrap_or(ItemAt::MAX) {
+            self.get_mut(at).length = self.length(at);
+        }
     }
 
     /// Forgets a video that is gone. Its place stays, since others refer to it.
@@ -151,7 +169,7 @@ impl Items {
         self.with_topics -= usize::from(!topics.is_empty());
         for (topic, _) in &topics {
             if let Some(items) = self.by_topic.get_mut(topic) {
-                items.retain(|item| *item != at);
+                items.retain(|(item, _)| *item != at);
                 if items.is_empty() {
                     self.by_topic.remove(topic);
                 }
@@ -166,7 +184,7 @@ impl Items {
         if having > COMMON_TOPIC_LEAST && share > COMMON_TOPIC_SHARE {
             return 0.0;
         }
-        (1.0 + self.with_topics as f32 / having.max(1) as f32).ln()
+        ((self.with_topics + 1) as f32 / having.max(1) as f32).ln().max(0.0)
     }
 
     fn length(&self, at: ItemAt) -> f32 {
@@ -183,14 +201,13 @@ impl Items {
             if telling <= 0.0 || others.len() > TOPIC_VIDEOS_MAX {
                 continue;
             }
-            for other in others.iter().filter(|other| **other != at) {
-                let theirs = self.get(*other).topics.iter().find(|(known, _)| known == topic);
-                *products.entry(*other).or_default() += weight * telling * theirs.map_or(0.0, |(_, w)| w * telling);
+            for (other, theirs) in others.iter().filter(|(other, _)| *other != at) {
+                *products.entry(*other).or_default() += weight * theirs * telling * telling;
             }
         }
-        let own = self.length(at);
+        let own = self.get(at).length;
         products.retain(|other, product| {
-            let both = own * self.length(*other);
+            let both = own * self.get(*other).length;
             *product = if both > 0.0 { *product / both } else { 0.0 };
             *product > 0.02
         });
@@ -214,7 +231,8 @@ fn topics_of(document: &Document) -> Vec<(Topic, f32)> {
     if !document.category.is_empty() {
         *weights.entry(format!("\u{1}{}", document.category)).or_default() += 1.5;
     }
-    let mut topics: Vec<(String, f32)> = weights.into_iter().map(|(topic, weight)| (topic, 1.0 + weight.ln_1p())).collect();
+    let mut topics: Vec<(String, f32)> =
+        weights.into_iter().map(|(topic, weight)| (topic, 1.0 + weight.ln_1p())).collect();
     topics.sort_by(|(left, l), (right, r)| r.total_cmp(l).then_with(|| left.cmp(right)));
     topics.truncate(TOPICS_MAX);
     topics.into_iter().map(|(topic, weight)| (hash(&topic), weight)).collect()

@@ -30,7 +30,7 @@ const ORPHAN_KEPT_MS: i64 = 24 * 3_600_000;
 /// What an event teaches: the records to write, and the change of the model when they are durable.
 #[derive(Debug)]
 #[must_use = "a lesson is written and then learnt"]
-pub struct Lesson {
+pub(crate) struct Lesson {
     /// To be written in one batch with the consumer's cursor.
     pub batch: Batch,
     /// For [`Recommender::learn`], after that.
@@ -39,7 +39,7 @@ pub struct Lesson {
 
 /// A change of the model. Opaque.
 #[derive(Debug, Default)]
-pub struct Change(Kind);
+pub(crate) struct Change(Kind);
 
 #[derive(Debug, Default)]
 enum Kind {
@@ -63,7 +63,7 @@ impl Lesson {
 
 impl Recommender {
     /// What an event of the interaction service teaches.
-    pub fn lesson(&self, event: &InteractionEvent) -> Result<Lesson, ReadError> {
+    pub(crate) fn lesson(&self, event: &InteractionEvent) -> Result<Lesson, ReadError> {
         match event {
             InteractionEvent::Counts { video, views, likes, dislikes, .. } => {
                 Ok(Lesson::of(Batch::new(), Kind::Counts(*video, [*views, *likes, *dislikes])))
@@ -94,7 +94,7 @@ impl Recommender {
     }
 
     /// What an event of the channel service teaches.
-    pub fn channel_lesson(&self, event: &ChannelEvent) -> Result<Lesson, ReadError> {
+    pub(crate) fn channel_lesson(&self, event: &ChannelEvent) -> Result<Lesson, ReadError> {
         match event {
             ChannelEvent::Subscribed { user, channel, at, .. } => {
                 let record = Subscription { at_ms: at.ms() };
@@ -157,7 +157,7 @@ impl Recommender {
     }
 
     /// Changes the model, after the lesson's batch has become durable.
-    pub fn learn(&self, change: Change) {
+    pub(crate) fn learn(&self, change: Change) {
         let mut model = self.write();
         match change.0 {
             Kind::Nothing => {}
@@ -178,7 +178,7 @@ impl Recommender {
     }
 
     /// Looks a video up again after it changed. Blocking.
-    pub fn refresh(&self, id: VideoId, library: &dyn Library) -> Result<(), ReadError> {
+    pub(crate) fn refresh(&self, id: VideoId, library: &dyn Library) -> Result<(), ReadError> {
         let document = library.document(id)?;
         let mut model = self.write();
         match document {
@@ -193,7 +193,7 @@ impl Recommender {
     /// Keeps the videos of the model as the service's own log says, from sequence `after` on: the head of the
     /// log before [`Recommender::load`]. It needs no place among the log's consumers, since the model is made
     /// anew at each start. Throws old signals away, once.
-    pub async fn follow(
+    pub(crate) async fn follow(
         self,
         log: LogReader<VideoEvent>,
         mut after: u64,

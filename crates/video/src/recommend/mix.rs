@@ -3,7 +3,7 @@
 use proto::{ChannelId, Timestamp, UserId, VideoId};
 
 use super::items::ItemAt;
-use super::weights::{CHANNEL_IN_ROW_MAX, EXPLORE_EVERY, LOOK_AHEAD, ROW};
+use super::weights::{CANDIDATES_BEYOND, CHANNEL_IN_ROW_MAX, EXPLORE_EVERY, LOOK_AHEAD, ROW};
 
 /// A video with its score.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,26 +18,36 @@ pub(super) struct Scored {
 
 /// The list in the order in which it is shown, at most `limit`.
 pub(super) fn arrange(mut scored: Vec<Scored>, limit: usize) -> Vec<Scored> {
-    scored.sort_unstable_by(|left, right| right.score.total_cmp(&left.score).then(right.id.cmp(&left.id)));
-    let mut shown: Vec<Scored> = Vec::with_capacity(limit.min(scored.len()));
-    while !scored.is_empty() && shown.len() < limit {
-        let row = &shown[shown.len().saturating_sub(ROW - 1)..];
-        let ahead = &scored[..LOOK_AHEAD.min(scored.len())];
-        let fits = |candidate: &Scored| {
-            let same = row.iter().filter(|other| other.channel == candidate.channel).count();
-            same < CHANNEL_IN_ROW_MAX
-        };
-        let turn = shown.len() % EXPLORE_EVERY == EXPLORE_EVERY - 1;
-        let tried = shown[shown.len().saturating_sub(EXPLORE_EVERY - 1)..].iter().any(|other| other.untried);
-        let untried = if turn && !tried {
-            ahead.iter().position(|candidate| candidate.untried && fits(candidate))
-        } else {
-            None
-        };
-        let next = untried.or_else(|| ahead.iter().position(fits)).unwrap_or(0);
-        shown.push(scored.remove(next));
+    let order = |left: &Scored, right: &Scored| right.score.total_cmp(&left.score).then(right.id.cmp(&left.id));
+    let looked_at = limit.saturating_add(CANDIDATES_BEYOND);
+    if scored.len() > looked_at {
+        scored.select_nth_unstable_by(looked_at, order);
+        scored.truncate(looked_at);
+    }
+    scored.sort_unstable_by(order);
+    let mut waiting: Vec<Option<Scored>> = scored.into_iter().map(Some).collect();
+    let mut shown: Vec<Scored> = Vec::with_capacity(limit.min(waiting.len()));
+    let mut first = 0;
+    while shown.len() < limit {
+        while waiting.get(first).is_some_and(Option::is_none) {
+            first += 1;
+        }
+        let Some(next) = next_place(&waiting[first..], &shown) else { break };
+        shown.extend(waiting[first + next].take());
     }
     shown
+}
+
+/// Which of those that wait comes next: the best that fits into the row.
+fn next_place(waiting: &[Option<Scored>], shown: &[Scored]) -> Option<usize> {
+    let row = &shown[shown.len().saturating_sub(ROW - 1)..];
+    let fits =
+        |candidate: &Scored| row.iter().filter(|other| other.channel == candidate.channel).count() < CHANNEL_IN_ROW_MAX;
+    let ahead = || waiting.iter().enumerate().filter_map(|(at, one)| Some((at, one.as_ref()?))).take(LOOK_AHEAD);
+    let turn = shown.len() % EXPLORE_EVERY == EXPLORE_EVERY - 1;
+    let tried = shown[shown.len().saturating_sub(EXPLORE_EVERY - 1)..].iter().any(|other| other.untried);
+    let untried = if turn && !tried { ahead().find(|(_, one)| one.untried && fits(one)) } else { None };
+    untried.or_else(|| ahead().find(|(_, one)| fits(one))).or_else(|| ahead().next()).map(|(at, _)| at)
 }
 
 /// A number from 0 to 1 that is the same all day for one viewer and video.
@@ -45,9 +55,9 @@ pub(super) fn chance(viewer: Option<UserId>, video: VideoId, now: Timestamp) -> 
     let day = now.ms().div_euclid(86_400_000).to_be_bytes();
     let viewer = viewer.map_or([0; 16], UserId::bytes);
     let bytes = viewer.iter().chain(&video.bytes()).chain(&day).copied().collect::<Vec<u8>>();
-    let mut hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let mut hash = bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
     // The last bytes have hardly reached the upper bits yet.
     hash ^= hash >> 32;
     hash = hash.wrapping_mul(0xd6e8_feb8_6659_fd93);

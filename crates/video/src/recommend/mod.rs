@@ -37,22 +37,21 @@ use crate::search::{Library, Standing};
 use data::{CHANNEL_OPINIONS, Opinion, Person, SIGNALS, SUBSCRIPTIONS, VIDEO_OPINIONS};
 use model::Model;
 
-pub use learn::{Change, Lesson};
-pub use reason::Pick;
+pub(crate) use reason::Pick;
 
 /// How many videos are read from the library at once.
 const DOCUMENTS_AT_ONCE: usize = 500;
 
 /// The recommender. Cheap to clone.
 #[derive(Clone)]
-pub struct Recommender {
+pub(crate) struct Recommender {
     store: Store,
     model: Arc<RwLock<Model>>,
 }
 
 /// What feedback is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Subject {
+pub(crate) enum Subject {
     /// One video, and what is like it.
     Video(VideoId),
     /// All videos of a channel.
@@ -61,7 +60,7 @@ pub enum Subject {
 
 impl Recommender {
     /// Makes the model of what is stored. Blocking: reads all videos and signals.
-    pub fn load(store: &Store, library: &dyn Library, now: Timestamp) -> Result<Self, store::ReadError> {
+    pub(crate) fn load(store: &Store, library: &dyn Library, now: Timestamp) -> Result<Self, store::ReadError> {
         let mut model = Model::new(now);
         let mut after = None;
         loop {
@@ -72,6 +71,7 @@ impl Recommender {
                 model.items.put(document);
             }
         }
+        model.items.measure();
         load_people(store, &mut model)?;
         Ok(Self { store: store.clone(), model: Arc::new(RwLock::new(model)) })
     }
@@ -85,33 +85,18 @@ impl Recommender {
     }
 
     /// The home page of `viewer`, or of nobody in particular: at most 500, the best first.
-    pub fn home(&self, viewer: Option<UserId>, now: Timestamp) -> Vec<Pick> {
+    pub(crate) fn home(&self, viewer: Option<UserId>, now: Timestamp) -> Vec<Pick> {
         self.read().home(viewer, now)
     }
 
     /// What stands beside `video`.
-    pub fn related(&self, video: VideoId, viewer: Option<UserId>, now: Timestamp) -> Vec<Pick> {
+    pub(crate) fn related(&self, video: VideoId, viewer: Option<UserId>, now: Timestamp) -> Vec<Pick> {
         self.read().related(video, viewer, now)
     }
 
-    /// The videos listed for `viewer`, those first that many people watched in the last days: by distinct
-    /// viewers, so that one person's reloads change nothing.
-    pub fn trending(&self, viewer: Option<UserId>, now: Timestamp) -> Vec<VideoId> {
-        self.read().chart(viewer, true, now)
-    }
-
-    /// The same over months.
-    pub fn popular(&self, viewer: Option<UserId>, now: Timestamp) -> Vec<VideoId> {
-        self.read().chart(viewer, false, now)
-    }
-
-    /// What search mixes in for `viewer`; `None` for a video that it must not show them.
-    pub fn standing(&self, video: VideoId, viewer: Option<UserId>) -> Option<Standing> {
-        self.standings(viewer)(video)
-    }
-
-    /// The same for many videos. Events wait while this is kept.
-    pub fn standings(&self, viewer: Option<UserId>) -> impl Fn(VideoId) -> Option<Standing> {
+    /// What search mixes in for `viewer`; `None` for a video that it must not show them. Events wait while
+    /// this is kept.
+    pub(crate) fn standings(&self, viewer: Option<UserId>) -> impl Fn(VideoId) -> Option<Standing> {
         let model = self.read();
         move |video| {
             let item = model.items.get(model.items.find(video)?);
@@ -119,23 +104,19 @@ impl Recommender {
             let profile = &known.profile;
             let shown = profile.listed_for(viewer) || Some(profile.owner) == viewer;
             let subscribed = || model.profile(viewer).subscriptions.contains(&profile.channel);
-            shown.then(|| Standing {
-                views: known.views,
-                published_at: profile.published_at,
-                subscribed: subscribed(),
-            })
+            shown.then(|| Standing { views: known.views, published_at: profile.published_at, subscribed: subscribed() })
         }
     }
 
     /// Whether `viewer` has said that they do not want to see this video, or its channel.
-    pub fn is_refused(&self, video: VideoId, viewer: Option<UserId>) -> bool {
+    pub(crate) fn is_refused(&self, video: VideoId, viewer: Option<UserId>) -> bool {
         let model = self.read();
         let found = model.items.find(video);
         found.is_some_and(|at| home::is_refused(model.profile(viewer), at, model.items.get(at)))
     }
 
     /// Keeps what somebody thinks of a recommendation; it counts from the next page on.
-    pub async fn feedback(
+    pub(crate) async fn feedback(
         &self,
         user: UserId,
         subject: Subject,

@@ -9,8 +9,8 @@ use super::decay::Decay;
 use super::items::{ItemAt, Items};
 use super::neighbours::{Neighbours, Taste};
 use super::weights::{
-    BEGUN, BEGUN_SECONDS, BEGUN_SHARE, COMMENTED, DISLIKED, END_SHARE, FINISHED_SHARE, GUEST_VIEWER, LESS, LIKED, NEVER,
-    POPULAR_HALF_LIFE_MS, SAVED, TASTES_MAX, TRENDING_HALF_LIFE_MS, WATCHED,
+    BEGUN, BEGUN_SECONDS, BEGUN_SHARE, COMMENTED, DISLIKED, END_SHARE, FINISHED_SHARE, GUEST_VIEWER, LESS, LIKED,
+    NEVER, POPULAR_HALF_LIFE_MS, SAVED, TASTES_MAX, TRENDING_HALF_LIFE_MS, WATCHED,
 };
 
 /// How far somebody has watched a video.
@@ -115,7 +115,8 @@ impl Model {
     pub(super) fn rename_channel(&mut self, channel: ChannelId, name: &str) {
         for at in 0..self.items.len() {
             let Ok(at) = ItemAt::try_from(at) else { return };
-            if let Some(known) = self.items.get_mut(at).known.as_mut().filter(|known| known.profile.channel == channel) {
+            if let Some(known) = self.items.get_mut(at).known.as_mut().filter(|known| known.profile.channel == channel)
+            {
                 name.clone_into(&mut known.channel_name);
             }
         }

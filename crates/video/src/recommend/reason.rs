@@ -5,7 +5,7 @@ use proto::api::video::{Reason, ReasonKind};
 
 /// A recommendation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pick {
+pub(crate) struct Pick {
     /// The video.
     pub id: VideoId,
     /// Why.

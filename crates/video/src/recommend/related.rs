@@ -1,6 +1,4 @@
-//! What stands beside a video, and the lists for everybody.
-
-use std::cmp::Reverse;
+//! What stands beside a video.
 
 use proto::api::video::ReasonKind;
 use proto::{Timestamp, UserId, VideoId};
@@ -34,7 +32,7 @@ impl Model {
             }
             let likeness = |map: &FxHashMap<ItemAt, f32>| map.get(&at).copied().unwrap_or(0.0);
             let same_channel = channel.is_some() && item.channel() == channel;
-            let (popular, trending) = self.heat(item, &most, now);
+            let (popular, trending) = most.heat(item);
             let parts = [
                 (RELATED_NEIGHBOURS * likeness(&neighbours), ReasonKind::BecauseYouWatched),
                 (RELATED_CONTENT * likeness(&content), ReasonKind::Similar),
@@ -80,21 +78,5 @@ impl Model {
             other => reason(other, None, None),
         };
         Pick { id: scored.id, reason }
-    }
-
-    /// The videos that most people watch: of late (`trending`), or at all.
-    pub(super) fn chart(&self, viewer: Option<UserId>, trending: bool, now: Timestamp) -> Vec<VideoId> {
-        let most = self.most(viewer, now);
-        let listed = self.items.all().filter(|(_, item)| item.is_listed_for(viewer));
-        let mut scored: Vec<(f32, Timestamp, VideoId)> = listed
-            .map(|(_, item)| {
-                let (popular, hot) = self.heat(item, &most, now);
-                let published = item.known.as_ref().and_then(|known| known.profile.published_at).unwrap_or_default();
-                (if trending { hot } else { popular }, published, item.id)
-            })
-            .collect();
-        scored.sort_by_key(|(score, published, id)| Reverse((score.to_bits(), *published, *id)));
-        scored.truncate(PICKS_MAX);
-        scored.into_iter().map(|(_, _, id)| id).collect()
     }
 }

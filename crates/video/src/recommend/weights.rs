@@ -43,12 +43,15 @@ pub(super) const GUEST_KEPT_MS: f64 = 30.0 * DAY_MS;
 // The mix of a home page.
 pub(super) const NEIGHBOURS: f32 = 1.0;
 pub(super) const CONTENT: f32 = 0.6;
+/// Sums of likeness that count half of the most.
+pub(super) const NEIGHBOURS_HALF: f32 = 0.5;
+pub(super) const CONTENT_HALF: f32 = 0.25;
 pub(super) const SUBSCRIBED: f32 = 0.5;
 pub(super) const POPULAR: f32 = 0.25;
 pub(super) const TRENDING: f32 = 0.15;
 pub(super) const NEW: f32 = 0.12;
 /// A chance for what few have seen.
-pub(super) const EXPLORE: f32 = 0.2;
+pub(super) const EXPLORE: f32 = 0.12;
 /// From this part of the score on, a personal reason is told.
 pub(super) const TELLING: f32 = 0.06;
 /// A factor for what was begun and not finished.
@@ -81,6 +84,8 @@ pub(super) const ROW: usize = 10;
 pub(super) const CHANNEL_IN_ROW_MAX: usize = 2;
 /// How far ahead another channel is looked for.
 pub(super) const LOOK_AHEAD: usize = 100;
+/// So many more than are shown are put in order, for diversity to choose from.
+pub(super) const CANDIDATES_BEYOND: usize = 1_000;
 /// Every so many places, one is for what few have seen.
 pub(super) const EXPLORE_EVERY: usize = 6;
 /// With fewer unseen videos than this, those seen already follow.
@@ -103,5 +108,5 @@ pub(super) const DESCRIPTION_WORDS_MAX: usize = 120;
 pub(super) const COMMON_TOPIC_SHARE: f32 = 0.4;
 /// … unless it is in at most this many.
 pub(super) const COMMON_TOPIC_LEAST: usize = 5;
-/// Videos with a word that are looked at, at most.
-pub(super) const TOPIC_VIDEOS_MAX: usize = 2_000;
+/// A word that is in more videos than this is not followed.
+pub(super) const TOPIC_VIDEOS_MAX: usize = 1_000;

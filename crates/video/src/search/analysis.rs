@@ -293,7 +293,8 @@ fn distance(left: &[char], right: &[char], limit: usize) -> Option<usize> {
         let mut current = Vec::with_capacity(right.len() + 1);
         current.push(row + 1);
         for (column, r) in right.iter().enumerate() {
-            let mut best = (previous[column] + usize::from(l != r)).min(previous[column + 1] + 1).min(current[column] + 1);
+            let mut best =
+                (previous[column] + usize::from(l != r)).min(previous[column + 1] + 1).min(current[column] + 1);
             if row > 0 && column > 0 && *l == right[column - 1] && left[row - 1] == *r {
                 best = best.min(before[column - 1] + 1);
             }
@@ -321,7 +322,10 @@ mod tests {
 
     #[test]
     fn words_are_folded() {
-        assert_eq!(folded("Das MÄDCHEN, die Straße – Œuvre & Łódź!"), ["das", "madchen", "die", "strasse", "oeuvre", "lodz"]);
+        assert_eq!(
+            folded("Das MÄDCHEN, die Straße – Œuvre & Łódź!"),
+            ["das", "madchen", "die", "strasse", "oeuvre", "lodz"]
+        );
         assert_eq!(folded("don't l’homme rabbits'"), ["dont", "l", "homme", "rabbits"]);
         assert_eq!(folded("ＦＵＬＬ ﬁne ①"), ["full", "fine", "1"]);
         assert_eq!(folded("e\u{301}cole école"), ["ecole", "ecole"]);

@@ -5,7 +5,7 @@ use proto::events::VideoProfile;
 
 /// A video with its texts, whatever its privacy and state.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Document {
+pub(crate) struct Document {
     /// The video as every service knows it.
     pub profile: VideoProfile,
     /// Plain text.
@@ -29,7 +29,7 @@ pub struct Document {
 }
 
 /// The videos of this instance, as the service's tables have them.
-pub trait Library: Send + Sync + 'static {
+pub(crate) trait Library: Send + Sync + 'static {
     /// One video; `None` when it is gone.
     fn document(&self, id: VideoId) -> Result<Option<Document>, store::ReadError>;
 

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tantivy::Term;
 use tantivy::index::InvertedIndexReader;
 use tantivy::postings::TermInfo;
 use tantivy::query::{DfaWrapper, FuzzyTermQuery};
-use tantivy::Term;
 use tantivy::tokenizer::Language;
 
 use super::analysis::{Kind, Stems, Word, errors_max, language_of, typo};
@@ -43,11 +43,8 @@ impl Expanded {
     }
 
     fn offer(&mut self, term: &str, quality: f32, with_next: bool, segment: usize, info: TermInfo) {
-        let expansion = self.terms.entry(term.to_owned()).or_insert_with(|| Expansion {
-            quality,
-            with_next,
-            postings: Vec::new(),
-        });
+        let expansion =
+            self.terms.entry(term.to_owned()).or_insert_with(|| Expansion { quality, with_next, postings: Vec::new() });
         if quality > expansion.quality {
             (expansion.quality, expansion.with_next) = (quality, with_next);
         }

@@ -24,7 +24,7 @@ use super::{CONSUMER, Search, lock};
 
 impl Search {
     /// Follows the log until `stop`. The only one to write the index: call it once.
-    pub async fn follow(
+    pub(crate) async fn follow(
         self,
         log: LogReader<VideoEvent>,
         library: Arc<dyn Library>,

@@ -130,10 +130,8 @@ fn passage(text: &str, ranges: &[Range]) -> Option<(String, Vec<Range>)> {
     }
     let inside = ranges.iter().filter(|(start, end)| *start >= from && *end <= until);
     let ranges: Vec<Range> = inside.map(|(start, end)| (start - from, end - from)).collect();
-    let text: String = characters[from as usize..until as usize]
-        .iter()
-        .map(|c| if c.is_control() { ' ' } else { *c })
-        .collect();
+    let text: String =
+        characters[from as usize..until as usize].iter().map(|c| if c.is_control() { ' ' } else { *c }).collect();
     (!ranges.is_empty()).then_some((text, ranges))
 }
 
@@ -172,7 +170,9 @@ mod tests {
 
     #[test]
     fn a_passage_at_either_end_stays_within_the_text() {
-        for text in ["rabbit", "x rabbit", &format!("{} rabbit", "y".repeat(400)), &format!("rabbit{}", "z ".repeat(400))] {
+        for text in
+            ["rabbit", "x rabbit", &format!("{} rabbit", "y".repeat(400)), &format!("rabbit{}", "z ".repeat(400))]
+        {
             let texts = Texts { description: text.to_owned(), ..Texts::default() };
             let found = marks(&["rabbit"]).highlights(&texts);
             if text.contains(" rabbit") || text == "rabbit" {
@@ -183,7 +183,8 @@ mod tests {
 
     #[test]
     fn bigrams_join_to_one_range_and_single_characters_are_found_in_them() {
-        let texts = Texts { title: "夜の東京タワー".to_owned(), tags: vec!["黒猫".to_owned()], ..Texts::default() };
+        let texts =
+            Texts { title: "夜の東京タワー".to_owned(), tags: vec!["黒猫".to_owned()], ..Texts::default() };
         let found = marks(&["東京", "京タ", "タワ", "ワー", "猫"]).highlights(&texts);
         assert_eq!(marked(&found[0]), ["東京タワー"]);
         assert_eq!((found[1].field.as_str(), marked(&found[1])), ("tags", vec!["猫".to_owned()]));

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 /// The longest query, in characters.
-pub const QUERY_CHARACTERS_MAX: usize = 500;
+pub(crate) const QUERY_CHARACTERS_MAX: usize = 500;
 /// Words of a query that count; those behind are ignored.
 pub(super) const QUERY_WORDS_MAX: usize = 16;
 /// The most hits that one query can be paged through.
-pub const HITS_MAX: usize = 500;
+pub(crate) const HITS_MAX: usize = 500;
 /// The most suggestions of one answer.
-pub const SUGGESTIONS_MAX: usize = 10;
+pub(crate) const SUGGESTIONS_MAX: usize = 10;
 /// The longest title that is suggested as a query, in characters.
 pub(super) const SUGGESTION_CHARACTERS_MAX: usize = 80;
 /// The most terms of the index that one misspelt or unfinished word stands for.

@@ -93,9 +93,7 @@ impl Matcher<'_> {
     fn score(self, query: &Query, expanded: &[Expanded]) -> Vec<Candidate> {
         let all = self.view.len();
         let weights: Vec<f32> = (query.words.iter().zip(expanded))
-            .map(|(word, expanded)| {
-                rarity(expanded.documents(), all) * if word.optional { COMMON_WORD } else { 1.0 }
-            })
+            .map(|(word, expanded)| rarity(expanded.documents(), all) * if word.optional { COMMON_WORD } else { 1.0 })
             .collect();
         let weight_sum: f32 = weights.iter().sum::<f32>().max(f32::EPSILON);
         let required = query.required();

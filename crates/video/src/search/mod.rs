@@ -38,22 +38,22 @@ use proto::api::search::Highlight;
 use proto::{ChannelId, Timestamp, VideoId};
 use tokio::sync::Notify;
 
-pub use document::{Document, Library};
+pub(crate) use document::{Document, Library};
 pub use error::SearchError;
-pub use limits::{HITS_MAX, QUERY_CHARACTERS_MAX, SUGGESTIONS_MAX};
-pub use query::{Filters, Sort};
-pub use ranking::Standing;
+pub(crate) use limits::QUERY_CHARACTERS_MAX;
+pub(crate) use query::{Filters, Sort};
+pub(crate) use ranking::Standing;
 
 use generation::{Generation, Opened, Progress};
 use highlight::Marks;
 use query::Query;
 
 /// The name under which the index reads the service's own event log.
-pub const CONSUMER: &str = "search";
+pub(crate) const CONSUMER: &str = "search";
 
 /// The index. Cheap to clone.
 #[derive(Clone)]
-pub struct Search(Arc<Inner>);
+pub(crate) struct Search(Arc<Inner>);
 
 struct Inner {
     folder: PathBuf,
@@ -67,9 +67,9 @@ struct Inner {
     wake: Notify,
 }
 
-/// What a query found: at most [`HITS_MAX`] videos, the best first.
+/// What a query found: at most 500 videos, the best first.
 #[derive(Clone)]
-pub struct Found {
+pub(crate) struct Found {
     /// The videos.
     pub ids: Vec<VideoId>,
     marks: Arc<Marks>,
@@ -82,7 +82,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Search {
     /// Opens the newest usable index in `folder`, or an empty one, which [`Self::follow`] will fill.
     /// `writer_memory_bytes`: what the writer may take while it works, at least 15,000,000. Blocking.
-    pub fn open(folder: &Path, writer_memory_bytes: usize) -> Result<Self, SearchError> {
+    pub(crate) fn open(folder: &Path, writer_memory_bytes: usize) -> Result<Self, SearchError> {
         let numbers = generation::numbers(folder)?;
         let mut usable = None;
         for &number in &numbers {
@@ -121,24 +121,19 @@ impl Search {
     }
 
     /// How many videos are in the index.
-    pub fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.current().view().len()
     }
 
-    /// Whether the index is empty.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Says that a channel's name or handle changed, so that its videos are indexed again.
-    pub fn channel_renamed(&self, channel: ChannelId) {
+    pub(crate) fn channel_renamed(&self, channel: ChannelId) {
         lock(&self.0.renamed).insert(channel);
         self.0.wake.notify_one();
     }
 
     /// Finds videos. `standing` says of each candidate what is known of it, or `None` when the one who asks
     /// may not see it. Takes a processor for a moment: 0.1 ms with hundreds of videos.
-    pub fn find(
+    pub(crate) fn find(
         &self,
         text: &str,
         filters: &Filters,
@@ -158,7 +153,7 @@ impl Search {
     }
 
     /// Videos whose titles have all words of `text`, the last of them perhaps unfinished.
-    pub fn complete(
+    pub(crate) fn complete(
         &self,
         text: &str,
         standing: impl Fn(VideoId) -> Option<Standing>,
@@ -175,7 +170,7 @@ impl Search {
     }
 
     /// Where the words of the query stand in the texts of a video.
-    pub fn highlights(&self, found: &Found, id: VideoId) -> Result<Vec<Highlight>, SearchError> {
+    pub(crate) fn highlights(&self, found: &Found, id: VideoId) -> Result<Vec<Highlight>, SearchError> {
         let texts = self.current().view().texts(id)?;
         Ok(texts.map(|texts| found.marks.highlights(&texts)).unwrap_or_default())
     }
@@ -185,14 +180,15 @@ impl Search {
 pub(crate) fn topics(text: &str, language: &str, words_max: usize) -> Vec<String> {
     let mut stems = analysis::Stems::new(analysis::language_of(language, text));
     let words = analysis::words(text, words_max);
-    let telling = words.iter().filter(|word| !stop_words::is_stop_word(&word.folded) && word.folded.chars().count() > 1);
+    let telling =
+        words.iter().filter(|word| !stop_words::is_stop_word(&word.folded) && word.folded.chars().count() > 1);
     telling.map(|word| stems.of(word)).collect()
 }
 
-/// Titles as suggested queries: without repeats, without the overlong, at most [`SUGGESTIONS_MAX`].
-pub fn suggestions<'a>(titles: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+/// Titles as suggested queries: without repeats, without the overlong, at most ten.
+pub(crate) fn suggestions<'a>(titles: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let mut seen = HashSet::new();
     let short = titles.into_iter().filter(|title| title.chars().count() <= limits::SUGGESTION_CHARACTERS_MAX);
     let new = short.filter(|title| seen.insert(analysis::fold(title.trim())));
-    new.map(|title| title.trim().to_owned()).take(SUGGESTIONS_MAX).collect()
+    new.map(|title| title.trim().to_owned()).take(limits::SUGGESTIONS_MAX).collect()
 }

@@ -8,7 +8,7 @@ use super::stop_words::is_stop_word;
 
 /// In which order hits come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Sort {
+pub(crate) enum Sort {
     /// The best first.
     #[default]
     Relevance,
@@ -22,7 +22,7 @@ pub enum Sort {
 
 /// Which videos may be among the hits.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Filters {
+pub(crate) struct Filters {
     /// At least this long, in milliseconds.
     pub duration_from_ms: u64,
     /// Shorter than this, in milliseconds.
@@ -92,8 +92,7 @@ mod tests {
 
     #[test]
     fn only_the_last_word_may_be_unfinished() {
-        let unfinished =
-            |text| Query::parse(text).words.iter().map(|word| word.unfinished).collect::<Vec<_>>();
+        let unfinished = |text| Query::parse(text).words.iter().map(|word| word.unfinished).collect::<Vec<_>>();
         assert_eq!(unfinished("big buck"), [false, true]);
         assert_eq!(unfinished("big buck "), [false, false]);
         assert_eq!(unfinished("東京"), [false]);

@@ -98,7 +98,7 @@ pub(super) fn completeness(found: usize, all: usize) -> f32 {
 
 /// What is known of a video besides its texts.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Standing {
+pub(crate) struct Standing {
     /// How often it was viewed.
     pub views: u64,
     /// When it was published.
