@@ -177,8 +177,9 @@ export class UploadQueue {
 
   /** The browser is online again, or not any more. */
   setOnline(online: boolean): void {
+    const cameBack = online && !this.online;
     this.online = online;
-    if (!online) return;
+    if (!cameBack) return;
     for (const item of this.items) if (item.status === 'retrying') this.#retryNow(item);
   }
 

@@ -108,6 +108,16 @@ describe('UploadQueue', () => {
     expect(sent).toHaveLength(2);
   });
 
+  it('being told again that it is online changes nothing about the waiting', async () => {
+    const { queue, sent } = await opened();
+    queue.add([film('a.mp4')], 'meadow');
+    await settle();
+    sent[0]?.events.failed(broken);
+    queue.setOnline(true);
+    await settle();
+    expect(sent).toHaveLength(1);
+  });
+
   it('starts over when the server has forgotten the upload', async () => {
     const { queue, sent } = await opened();
     queue.add([film('a.mp4')], 'meadow');
