@@ -1,7 +1,7 @@
 //! `kill -9` under load: what was acknowledged is there. `STORE_CRASH_ROUNDS` sets how often (short by default).
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -184,4 +184,80 @@ fn a_full_disk_refuses_and_is_no_failed_write() {
     assert_eq!(code, Some(0));
     assert!(!rows.is_empty());
     check(folder.path(), &rows);
+}
+
+/// What the kernel saw: the engine's barriers are real syncs.
+#[test]
+fn no_barrier_of_the_engine_is_a_sync_file_range() {
+    let folder = TempDir::new().unwrap();
+    let trace = folder.path().join("trace");
+    let calls = "trace=fsync,sync_file_range";
+    let before = ["strace", "-f", "-qq", "-y", "-o", trace.to_str().unwrap(), "-e", calls];
+    let mut child = start(&folder.path().join("store"), &before, Some(1000));
+    let reader = acknowledged(&mut child);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(!reader.join().unwrap().is_empty());
+    let text = std::fs::read_to_string(&trace).unwrap();
+    let tried = text.lines().filter(|line| line.contains("sync_file_range(") && line.contains("engine"));
+    let (mut refused, synced) =
+        (0, text.lines().filter(|line| line.contains("fsync(") && line.contains("engine/db")).count());
+    for line in tried {
+        assert!(line.contains("ENOSYS") || line.contains("unfinished"), "{line}");
+        refused += 1;
+    }
+    assert!(refused > 0 && synced >= refused, "{refused} barriers, {synced} syncs");
+}
+
+/// One writer at a time: between two answers there is always a sync of the journal, after its write.
+#[test]
+fn with_one_writer_each_answer_has_its_own_sync() {
+    let folder = TempDir::new().unwrap();
+    let trace = folder.path().join("trace");
+    let calls = "trace=fdatasync,pwrite64,write";
+    let before = ["strace", "-f", "-qq", "-y", "-s", "40", "-o", trace.to_str().unwrap(), "-e", calls];
+    let program = std::env::current_exe().unwrap();
+    let mut command = Command::new(before[0]);
+    command.args(&before[1..]).arg(program).args(["--exact", "lone_child", "--ignored", "--nocapture"]);
+    let output = command.env(FOLDER, folder.path().join("store")).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let (mut written, mut synced, mut answers) = (false, false, 0);
+    // Calls that strace shows in two lines, by thread.
+    let mut begun = BTreeMap::new();
+    for line in std::fs::read_to_string(&trace).unwrap().lines() {
+        let thread = line.split_whitespace().next().unwrap().to_owned();
+        let of_journal = match line.contains("resumed>") {
+            true => begun.remove(&thread).unwrap_or(false),
+            false => line.contains(".journal>"),
+        };
+        if line.contains("unfinished ...>") {
+            begun.insert(thread, of_journal);
+        } else if of_journal && line.contains("pwrite64") {
+            (written, synced) = (true, false);
+        } else if of_journal && line.contains("fdatasync") {
+            synced = written;
+        }
+        // An answer counts from its beginning.
+        if line.contains(" write(") && line.contains("ack ") {
+            assert!(written && synced, "{line}");
+            (written, synced, answers) = (false, false, answers + 1);
+        }
+    }
+    assert_eq!(answers, LONE_ROWS);
+}
+
+const LONE_ROWS: u64 = 50;
+
+/// Not a test of its own: one writer, one row after the other.
+#[test]
+#[ignore = "run by the tests of this file, in a process of its own"]
+fn lone_child() {
+    let Ok(folder) = std::env::var(FOLDER) else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = Store::open(Path::new(&folder), options()).unwrap();
+        for row in 0..LONE_ROWS {
+            store.write(Batch::new().put(ROWS, &row, &row)).await.unwrap();
+            std::io::stdout().lock().write_all(format!("\nack {row}\n").as_bytes()).unwrap();
+        }
+    });
 }
