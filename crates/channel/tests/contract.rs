@@ -348,3 +348,60 @@ async fn watch_later_is_there_before_its_first_use() {
         .await;
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_public_route_is_there() {
+    let world = World::start().await;
+    let ada = world.user("ada").await;
+    let mut routes = 0;
+    for route in proto::routes::ROUTES.iter().filter(|route| route.service == proto::routes::Service::Channel) {
+        let id = proto::Id::generate().to_string();
+        let named = |segment: &str| match segment {
+            "{handle}" => "nobody".to_owned(),
+            segment if segment.starts_with('{') => id.clone(),
+            segment => segment.to_owned(),
+        };
+        let path = route.pattern.split('/').map(named).collect::<Vec<_>>().join("/");
+        let method = Method::from_bytes(route.method.name().as_bytes()).unwrap();
+        let body = (method != Method::GET && method != Method::DELETE).then(|| json!({}));
+        let answer = world.ask(method, &path, Some(&ada), body.clone()).await;
+        assert_ne!(answer.code(), "method-not-allowed", "{route:?}");
+        assert_ne!(answer.body["detail"], "There is nothing at this address.", "{route:?}");
+        assert!(answer.status.as_u16() < 500, "{route:?}: {answer:?}");
+        if route.least > proto::api::account::Role::Guest {
+            let method = Method::from_bytes(route.method.name().as_bytes()).unwrap();
+            let guest = world.ask(method, &path, None, body).await;
+            assert!(matches!(guest.status.as_u16(), 401 | 404 | 422), "{route:?}: {guest:?}");
+        }
+        routes += 1;
+    }
+    assert!(routes > 10);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_playlist_is_paged_and_moved_in() {
+    let world = World::start().await;
+    let ada = world.user("ada").await;
+    let id = channel(&world, &ada, "films").await;
+    let video = world.publish(ada.user.unwrap(), id, 1_000).await;
+    let list = world.all("/api/me/playlists", Some(&ada), 10).await[0]["id"].as_str().unwrap().to_owned();
+    let mut model = Vec::new();
+    for _ in 0..60 {
+        let added = (0..20).map(|_| add(&world, &ada, &list, video.id));
+        model.extend(futures(added).await);
+    }
+    let mut listed = order(&world, &ada, &list, 100).await;
+    assert_eq!(listed.len(), 1_200);
+    let last = listed.pop().unwrap();
+    let path = format!("/api/playlists/{list}/items/{last}");
+    assert_eq!(world.ask(Method::PATCH, &path, Some(&ada), Some(json!({ "position": 600 }))).await.status, 200);
+    listed.insert(600, last);
+    assert_eq!(order(&world, &ada, &list, 97).await, listed);
+    let sorted = |mut ids: Vec<String>| {
+        ids.sort();
+        ids
+    };
+    assert_eq!(sorted(listed), sorted(model));
+    world.end().await;
+}

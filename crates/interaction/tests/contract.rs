@@ -368,3 +368,33 @@ async fn without_the_channel_service_there_is_no_half_answer() {
     assert_eq!(scene.comment(bob, "still here", None).await.status, 201);
     scene.world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_public_route_is_there() {
+    let world = World::start().await;
+    let ada = world.user("ada").await;
+    let mut routes = 0;
+    for route in proto::routes::ROUTES.iter().filter(|route| route.service == proto::routes::Service::Interaction) {
+        let id = proto::Id::generate().to_string();
+        let named = |segment: &str| match segment {
+            "{handle}" => "nobody".to_owned(),
+            segment if segment.starts_with('{') => id.clone(),
+            segment => segment.to_owned(),
+        };
+        let path = route.pattern.split('/').map(named).collect::<Vec<_>>().join("/");
+        let method = Method::from_bytes(route.method.name().as_bytes()).unwrap();
+        let body = (method != Method::GET && method != Method::DELETE).then(|| json!({}));
+        let answer = world.ask(method, &path, Some(&ada), body.clone()).await;
+        assert_ne!(answer.code(), "method-not-allowed", "{route:?}");
+        assert_ne!(answer.body["detail"], "There is nothing at this address.", "{route:?}");
+        assert!(answer.status.as_u16() < 500, "{route:?}: {answer:?}");
+        if route.least > proto::api::account::Role::Guest {
+            let method = Method::from_bytes(route.method.name().as_bytes()).unwrap();
+            let guest = world.ask(method, &path, None, body).await;
+            assert!(matches!(guest.status.as_u16(), 401 | 404 | 422), "{route:?}: {guest:?}");
+        }
+        routes += 1;
+    }
+    assert!(routes > 10);
+    world.end().await;
+}
