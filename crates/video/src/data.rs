@@ -33,6 +33,8 @@ pub(crate) const BYTES_USED: Counter<IdKey> = Counter::new("bytes-used");
 
 /// Uploads by id.
 pub(crate) const UPLOADS: Table<IdKey, UploadRecord> = Table::new("uploads");
+/// `Upload-Metadata` of an upload, as it came.
+pub(crate) const UPLOAD_METADATA: Texts<IdKey> = Texts::new("upload-metadata");
 /// Open uploads of a person.
 pub(crate) const UPLOADS_OPEN: Counter<IdKey> = Counter::new("uploads-open");
 /// The upload that a video comes from.
@@ -207,8 +209,6 @@ pub(crate) struct UploadRecord {
     /// SHA-256 that the whole has to have, if the client said.
     #[serde(default)]
     pub sha256_expected: Option<[u8; 32]>,
-    /// `Upload-Metadata` as it came.
-    pub metadata: String,
     /// Name of the file in the video's folder.
     pub file: String,
     pub touched_at: Timestamp,

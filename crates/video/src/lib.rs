@@ -10,10 +10,13 @@
 //! views themselves, accounts, and any decoding of films in this process ([`media`] starts ffmpeg in a cage).
 
 mod data;
+mod discovery;
 mod error;
 pub mod media;
 mod peers;
+mod recommend;
 mod routes;
+mod search;
 mod service;
 mod worker;
 
@@ -21,14 +24,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kit::Context;
 use kit::config::{Config, Sandbox};
 use kit::http::SocketError;
+use kit::{Context, clock};
 use store::{OpenError, Options, ReadError, Store};
 
+use crate::discovery::Discovery;
 use crate::media::tool::{ToolSettings, find_in_path};
 use crate::media::{MediaError, Tools, sandbox};
 use crate::peers::Peers;
+pub use crate::search::SearchError;
 use crate::service::{Limits, Service};
 
 /// Why the service cannot run.
@@ -40,6 +45,9 @@ pub enum RunError {
     /// Its database cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The search index cannot be opened.
+    #[error(transparent)]
+    Search(#[from] SearchError),
     /// The thread that starts ffmpeg cannot be started.
     #[error(transparent)]
     Media(#[from] MediaError),
@@ -66,14 +74,18 @@ pub async fn run_with_helper(context: Context, helper: PathBuf) -> Result<(), Ru
     let (peers, limits, media) = (Peers::new(&context), Limits::of(&context.config), context.data.media());
     let folder = context.data.service("video");
     let options = Options { cache_bytes: context.config.storage.cache_bytes, ..Options::default() };
+    let writer_memory_bytes = context.config.search.writer_memory_bytes;
     let opened = tokio::task::spawn_blocking(move || {
         let store = Store::open(&folder, options)?;
         let service = Service::open(store.clone(), tools, peers, limits, media)?;
-        Ok::<(Store, Arc<Service>), RunError>((store, service))
+        let index = folder.join("search");
+        let discovery = Discovery::open(Arc::clone(&service), &index, writer_memory_bytes, clock::now())?;
+        Ok::<_, RunError>((store, service, discovery))
     });
-    let (store, service) = opened.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-    worker::start(&context, &service).await;
-    let routes = routes::routes(&context, &service);
+    let (store, service, discovery) =
+        opened.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+    worker::start(&context, &service, &discovery).await;
+    let routes = routes::routes(&context, &service, &discovery);
     kit::run_service(&context, "video", Some(store), routes).await?;
     Ok(())
 }

@@ -1,7 +1,10 @@
 //! What this service asks the others.
 
-use kit::Peer;
+use http::Method;
+use kit::{Caller, Peer};
 use proto::Problem;
+use proto::api::Page;
+use proto::api::channel::Channel;
 use proto::events::ChannelProfile;
 
 /// The services that this one calls.
@@ -19,5 +22,20 @@ impl Peers {
     pub(crate) async fn channel_by_handle(&self, handle: &str) -> Result<Option<ChannelProfile>, Problem> {
         let handle = kit::peer::segment(handle);
         self.channel.find(&format!("/internal/channels/by-handle/{handle}")).await
+    }
+
+    /// The caller's first channel, for one that has just been made and was not told of yet.
+    pub(crate) async fn first_channel(&self, caller: &Caller) -> Result<Option<ChannelProfile>, Problem> {
+        let owner = caller.signed_in()?;
+        let path = "/api/me/channels?limit=1";
+        let page: Page<Channel> = self.channel.call(Method::GET, path, Some(caller), None::<&()>).await?;
+        Ok(page.items.into_iter().next().map(|channel| ChannelProfile {
+            id: channel.id,
+            owner,
+            handle: channel.handle,
+            name: channel.name,
+            avatar_url: channel.avatar_url,
+            subscribers: channel.subscribers,
+        }))
     }
 }

@@ -11,6 +11,7 @@ use proto::{Problem, VideoId};
 use store::{Batch, Leased, QueueHandle, RetryPolicy, WriteError};
 
 use crate::data::{JOBS, Job, LANE_QUICK, LANE_SLOW, VIDEOS};
+use crate::discovery::Discovery;
 use crate::error::{Error, Result};
 use crate::media::output;
 use crate::service::Service;
@@ -28,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Starts all workers.
-pub(crate) async fn start(context: &Context, service: &Arc<Service>) {
+pub(crate) async fn start(context: &Context, service: &Arc<Service>, discovery: &Discovery) {
     service.store.queue(JOBS).release_all_leases().await;
     let lanes = [(LANE_QUICK, QUICK_AT_ONCE), (LANE_SLOW, context.config.media.transcode_jobs)];
     for (lane, at_once) in lanes {
@@ -36,8 +37,10 @@ pub(crate) async fn start(context: &Context, service: &Arc<Service>) {
             context.spawn("processing", work(context.clone(), Arc::clone(service), lane));
         }
     }
-    context.spawn("channels", follow_channels(context.clone(), Arc::clone(service)));
-    context.spawn("counts", follow_interactions(context.clone(), Arc::clone(service)));
+    let commit_interval = Duration::from_millis(context.config.search.commit_interval_ms);
+    context.spawn("discovery", discovery.clone().follow(commit_interval, clock::now(), context.shutdown.token()));
+    context.spawn("channels", follow_channels(context.clone(), Arc::clone(service), discovery.clone()));
+    context.spawn("interactions", follow_interactions(context.clone(), Arc::clone(service), discovery.clone()));
     context.spawn("sweeper", sweep(context.clone(), Arc::clone(service)));
     context.spawn("ffmpeg", look_at_tools(Arc::clone(service)));
 }
@@ -131,36 +134,45 @@ async fn remove_folder(service: &Arc<Service>, video: VideoId) -> Result<()> {
     Ok(())
 }
 
-async fn follow_channels(context: Context, service: Arc<Service>) {
+async fn follow_channels(context: Context, service: Arc<Service>, discovery: Discovery) {
     let consumer = Consumer::new("video", Peer::new(&context, "channel"), EVENTS);
     let store = service.store.clone();
-    consumer
-        .run(store, context.shutdown, move |entry: Entry<ChannelEvent>| {
-            let service = Arc::clone(&service);
-            std::future::ready(
-                service
-                    .channel_event(&entry.event)
-                    .map_err(Problem::from)
-                    .map(|batch| Effect::then(batch, move || service.channel_event_done(&entry.event))),
-            )
-        })
-        .await;
+    let handle = move |entry: Entry<ChannelEvent>| {
+        std::future::ready(channel_effect(&service, &discovery, entry.event).map_err(Problem::from))
+    };
+    consumer.run(store, context.shutdown, handle).await;
 }
 
-async fn follow_interactions(context: Context, service: Arc<Service>) {
-    let consumer = Consumer::new("video", Peer::new(&context, "interaction"), EVENTS).merging();
+async fn follow_interactions(context: Context, service: Arc<Service>, discovery: Discovery) {
+    // Not merged: what is learnt from an event depends on what the one before left.
+    let consumer = Consumer::new("video", Peer::new(&context, "interaction"), EVENTS);
     let store = service.store.clone();
-    consumer
-        .run(store, context.shutdown, move |entry: Entry<InteractionEvent>| {
-            let service = Arc::clone(&service);
-            std::future::ready(
-                service
-                    .interaction_event(&entry.event)
-                    .map_err(Problem::from)
-                    .map(|batch| Effect::then(batch, move || service.interaction_event_done(&entry.event))),
-            )
-        })
-        .await;
+    let handle = move |entry: Entry<InteractionEvent>| {
+        std::future::ready(interaction_effect(&service, &discovery, entry.event).map_err(Problem::from))
+    };
+    consumer.run(store, context.shutdown, handle).await;
+}
+
+/// What an event of the channel service leads to.
+fn channel_effect(service: &Arc<Service>, discovery: &Discovery, event: ChannelEvent) -> Result<Effect> {
+    let (learned, afterwards) = discovery.channel_event(&event)?;
+    let batch = service.channel_event(&event)?.merge(learned);
+    let service = Arc::clone(service);
+    Ok(Effect::then(batch, move || {
+        service.channel_event_done(&event);
+        afterwards();
+    }))
+}
+
+/// What an event of the interaction service leads to.
+fn interaction_effect(service: &Arc<Service>, discovery: &Discovery, event: InteractionEvent) -> Result<Effect> {
+    let (learned, afterwards) = discovery.interaction_event(&event)?;
+    let batch = service.interaction_event(&event)?.merge(learned);
+    let service = Arc::clone(service);
+    Ok(Effect::then(batch, move || {
+        service.interaction_event_done(&event);
+        afterwards();
+    }))
 }
 
 /// Tidies up once at the start, and then uploads that nobody goes on with.

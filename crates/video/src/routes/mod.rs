@@ -4,6 +4,8 @@ mod captions;
 mod internal;
 mod lists;
 mod processing;
+mod recommend;
+mod search;
 mod uploads;
 mod version;
 mod videos;
@@ -15,10 +17,11 @@ use kit::http::{Routes, filter};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
+use crate::discovery::Discovery;
 use crate::service::Service;
 
-/// All routes of this service, without those of search and recommendations.
-pub(crate) fn routes(context: &Context, service: &Arc<Service>) -> Routes {
+/// All routes of this service.
+pub(crate) fn routes(context: &Context, service: &Arc<Service>, discovery: &Discovery) -> Routes {
     let body_max_bytes = context.config.http.json_body_max_bytes;
     lists::routes(service)
         .or(videos::routes(service, body_max_bytes))
@@ -28,6 +31,10 @@ pub(crate) fn routes(context: &Context, service: &Arc<Service>) -> Routes {
         .or(processing::routes(service))
         .unify()
         .or(captions::routes(service))
+        .unify()
+        .or(search::routes(discovery))
+        .unify()
+        .or(recommend::routes(discovery, body_max_bytes))
         .unify()
         .or(internal::routes(context, service))
         .unify()

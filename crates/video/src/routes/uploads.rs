@@ -95,12 +95,9 @@ fn position(service: &Arc<Service>) -> Routes {
         .then(async |id: UploadId, service: Arc<Service>, caller: Caller, headers: HeaderMap| {
             tus(async {
                 check_version(&headers)?;
-                let position = service.upload_position(&caller, id).await?;
+                let (position, metadata) = service.upload_position(&caller, id).await?;
                 let response = positioned(reply::empty(StatusCode::OK), &position);
-                Ok(match &position.metadata {
-                    metadata if metadata.is_empty() => response,
-                    metadata => reply::with_header(response, UPLOAD_METADATA, metadata),
-                })
+                Ok(if metadata.is_empty() { response } else { reply::with_header(response, UPLOAD_METADATA, metadata) })
             }
             .await)
         })

@@ -25,7 +25,11 @@ impl Service {
     pub(super) async fn channel_for(&self, caller: &Caller, handle: Option<&str>) -> Result<ChannelProfile> {
         let owner = caller.signed_in()?;
         let Some(handle) = handle.filter(|handle| !handle.is_empty()) else {
-            return self.first_channel(owner)?.ok_or_else(|| Error::invalid("channel", "Make a channel first."));
+            let first = match self.first_channel(owner)? {
+                Some(known) => Some(known),
+                None => self.peers.first_channel(caller).await?,
+            };
+            return first.ok_or_else(|| Error::invalid("channel", "Make a channel first."));
         };
         match self.channel_by_handle(handle).await {
             Ok(channel) if channel.owner == owner => Ok(channel),

@@ -69,14 +69,12 @@ impl Service {
             batch = batch.delete(STEPS, &step?);
         }
         if let Some(upload) = self.store.get(UPLOAD_OF, &key)? {
-            batch = batch.delete(UPLOAD_OF, &key).delete(UPLOADS, &upload.bytes());
-            match self.store.get(UPLOADS, &upload.bytes())? {
-                Some(open) if !open.finished => {
-                    batch = batch.assert_equal(UPLOADS, &upload.bytes(), &open).add(UPLOADS_OPEN, &owner, -1);
-                    self.writers.cancel(upload);
-                }
-                _ => {}
+            if let Some(open) = self.store.get(UPLOADS, &upload.bytes())?.filter(|open| !open.finished) {
+                // Whoever writes to it must not count anything any more.
+                self.writers.cancel(upload);
+                batch = batch.assert_equal(UPLOADS, &upload.bytes(), &open).add(UPLOADS_OPEN, &owner, -1);
             }
+            batch = Self::forget_upload(batch, upload, id);
         }
         Ok(batch)
     }

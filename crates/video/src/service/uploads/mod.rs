@@ -15,7 +15,9 @@ use store::{Batch, Scan, WriteError};
 
 use super::Service;
 use super::change::signed;
-use crate::data::{About, BYTES_USED, Original, UPLOAD_OF, UPLOADS, UPLOADS_OPEN, UploadRecord, VideoRecord};
+use crate::data::{
+    About, BYTES_USED, Original, UPLOAD_METADATA, UPLOAD_OF, UPLOADS, UPLOADS_OPEN, UploadRecord, VideoRecord,
+};
 use crate::error::{Error, Result, UploadError};
 use crate::media::{MediaError, output};
 
@@ -44,7 +46,6 @@ pub(crate) struct UploadPosition {
     pub offset: u64,
     /// Absent while it is deferred.
     pub length: Option<u64>,
-    pub metadata: String,
     /// When it is removed unless it goes on; absent once it is complete.
     pub expires_at: Option<Timestamp>,
 }
@@ -56,7 +57,6 @@ impl Service {
             video: record.video,
             offset: record.offset,
             length: record.length,
-            metadata: record.metadata.clone(),
             expires_at: (!record.finished).then(|| record.touched_at.plus_ms(self.limits.upload_expires_ms)),
         }
     }
@@ -83,7 +83,6 @@ impl Service {
             offset: 0,
             sha256_state: append::fresh_state(),
             sha256_expected: metadata.sha256,
-            metadata: new.metadata,
             file: file.clone(),
             touched_at: now,
             finished: false,
@@ -115,6 +114,7 @@ impl Service {
         let about = About { description: metadata.description, tags: metadata.tags };
         let batch = Self::create(video, &record, &about, self.reserve(owner.bytes(), record.original.bytes))
             .put(UPLOADS, &id.bytes(), &upload)
+            .put_text(UPLOAD_METADATA, &id.bytes(), &new.metadata)
             .put(UPLOAD_OF, &video.bytes(), &id);
         let batch = self.remember_channel(&channel, batch)?.at(now.ms());
         if let Err(error) = self.store.write(batch).await {
@@ -179,19 +179,25 @@ impl Service {
         self.store.get(UPLOADS, &id.bytes())?.filter(|upload| upload.owner == owner).ok_or(Error::NotFound("upload"))
     }
 
-    /// Where the upload is. Whoever writes to it is told to stop first, so that what is said stays true.
-    pub(crate) async fn upload_position(&self, caller: &Caller, id: UploadId) -> Result<UploadPosition> {
+    /// Where the upload is, and its `Upload-Metadata`. Whoever writes to it is told to stop first, so that what
+    /// is said stays true.
+    pub(crate) async fn upload_position(&self, caller: &Caller, id: UploadId) -> Result<(UploadPosition, String)> {
         self.upload(caller, id)?;
         let _turn = self.writers.take(id).await?;
-        Ok(self.position(id, &self.upload(caller, id)?))
+        let metadata = self.store.text(UPLOAD_METADATA, &id.bytes())?.unwrap_or_default();
+        Ok((self.position(id, &self.upload(caller, id)?), metadata))
+    }
+
+    /// Forgets the upload that a video came from.
+    pub(super) fn forget_upload(batch: Batch, id: UploadId, video: VideoId) -> Batch {
+        batch.delete(UPLOADS, &id.bytes()).delete(UPLOAD_OF, &video.bytes()).delete_text(UPLOAD_METADATA, &id.bytes())
     }
 
     /// Ends an upload for good: an unfinished one goes with its video, a finished one is only forgotten.
     pub(crate) async fn delete_upload(&self, caller: &Caller, id: UploadId) -> Result<()> {
         let upload = self.upload(caller, id)?;
         if upload.finished {
-            let batch = Batch::new().delete(UPLOADS, &id.bytes()).delete(UPLOAD_OF, &upload.video.bytes());
-            self.store.write(batch).await?;
+            self.store.write(Self::forget_upload(Batch::new(), id, upload.video)).await?;
             return Ok(());
         }
         self.remove(upload.video).await
@@ -203,7 +209,8 @@ impl Service {
         for (id, upload) in entries {
             let idle_ms = now.since(upload.touched_at);
             if upload.finished && idle_ms > FINISHED_KEPT_MS {
-                self.store.write(Batch::new().delete(UPLOADS, &id).delete(UPLOAD_OF, &upload.video.bytes())).await?;
+                let id = UploadId::from_bytes(id);
+                self.store.write(Self::forget_upload(Batch::new(), id, upload.video)).await?;
             } else if !upload.finished && idle_ms > self.limits.upload_expires_ms {
                 tracing::info!(video = %upload.video, "an upload did not go on and is removed");
                 match self.remove(upload.video).await {
