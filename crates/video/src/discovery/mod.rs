@@ -17,7 +17,7 @@ mod snapshots;
 mod tests;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kit::Caller;
@@ -29,10 +29,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::data::{CHANNELS, LOG};
 use crate::recommend::{Pick, Recommender};
-use crate::search::{Found, Search, SearchError};
+use crate::search::{Search, SearchError};
 use crate::service::Service;
 use library::Shelves;
-use snapshots::Snapshots;
+use snapshots::{Reading, Snapshots};
 
 pub(crate) use search::{SearchQuery, SuggestQuery};
 
@@ -47,8 +47,10 @@ pub(crate) struct Discovery {
     recommender: Recommender,
     /// The head of the own log before the model was made.
     known_until: u64,
-    hits: Snapshots<Found>,
-    picks: Snapshots<Vec<Pick>>,
+    hits: Snapshots<VideoId>,
+    picks: Snapshots<Pick>,
+    /// The home page of those who are not signed in, with the time when it was made.
+    guests: Arc<Mutex<Option<(Timestamp, Reading<Pick>)>>>,
 }
 
 impl Discovery {
@@ -63,7 +65,15 @@ impl Discovery {
         let known_until = service.store.log(LOG).head();
         let search = Search::open(folder, writer_memory_bytes)?;
         let recommender = Recommender::load(&service.store, &Shelves(service.store.clone()), now)?;
-        Ok(Self { service, search, recommender, known_until, hits: Snapshots::new(), picks: Snapshots::new() })
+        Ok(Self {
+            service,
+            search,
+            recommender,
+            known_until,
+            hits: Snapshots::new(),
+            picks: Snapshots::new(),
+            guests: Arc::default(),
+        })
     }
 
     /// Follows the own event log until `stop`: the index with at most one commit per `commit_interval`, and the

@@ -1,6 +1,6 @@
 //! `GET /api/recommendations`, what stands beside a video, and what people think of it.
 
-use std::sync::Arc;
+use std::sync::PoisonError;
 
 use kit::Caller;
 use kit::paging::PageQuery;
@@ -9,9 +9,12 @@ use proto::api::video::{Recommendation, RecommendationFeedback};
 use proto::{Problem, Timestamp, VideoId};
 
 use super::Discovery;
-use super::snapshots::{Snapshot, Snapshots, fill};
+use super::snapshots::{Reading, Snapshots, fill};
 use crate::error::Error;
 use crate::recommend::{Pick, Subject};
+
+/// How long the home page of those who are not signed in stays the same.
+const GUESTS_HOME_MS: i64 = 2_000;
 
 impl Discovery {
     /// A page of what is recommended to the caller.
@@ -24,9 +27,22 @@ impl Discovery {
         let limit = page.limit()?;
         let list = match self.picks.find(page, caller.user)? {
             Some(known) => known,
-            None => Snapshots::fresh(caller.user, self.recommender.home(caller.user, now)),
+            None => self.home(caller, now),
         };
         Ok(self.picks_page(list, limit, caller))
+    }
+
+    /// What is recommended now. All who are not signed in get the same for some seconds.
+    fn home(&self, caller: &Caller, now: Timestamp) -> Reading<Pick> {
+        let make = || Snapshots::fresh(caller.user, self.recommender.home(caller.user, now));
+        if caller.user.is_some() {
+            return make();
+        }
+        let mut guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
+        match guests.as_ref().filter(|(made_at, _)| (0..GUESTS_HOME_MS).contains(&now.since(*made_at))) {
+            Some((_, known)) => known.clone(),
+            None => guests.insert((now, make())).1.clone(),
+        }
     }
 
     /// A page of what stands beside a video; 404 for one that the caller may not know of.
@@ -48,7 +64,7 @@ impl Discovery {
 
     fn picks_page(
         &self,
-        (number, snapshot, from): (u64, Arc<Snapshot<Vec<Pick>>>, usize),
+        (number, snapshot, from): Reading<Pick>,
         limit: usize,
         caller: &Caller,
     ) -> Page<Recommendation> {
@@ -58,7 +74,7 @@ impl Discovery {
                 return None;
             }
             let video = self.listed_card(pick.id, caller)?;
-            Some(Recommendation { video, reason: pick.reason.clone() })
+            Some(Recommendation { video, reason: self.recommender.reason(pick, caller.user) })
         });
         let next_page_token = next.map(|next| self.picks.token(number, snapshot, next));
         Page { items, next_page_token }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::Discovery;
 use super::snapshots::{Snapshots, fill};
-use crate::search::{Filters, Found, QUERY_CHARACTERS_MAX, Sort, suggestions};
+use crate::search::{Filters, QUERY_CHARACTERS_MAX, Sort, Wanted, suggestions};
 
 /// From this many videos on, a search leaves the threads that answer.
 const SEARCHED_AT_ONCE_MAX: u64 = 5_000;
@@ -124,7 +124,7 @@ impl SearchQuery {
     }
 }
 
-fn text(q: Option<String>) -> Result<String, Problem> {
+fn text(q: Option<&str>) -> Result<&str, Problem> {
     let q = q.ok_or_else(|| Problem::field("q", "Say what to look for."))?;
     if q.chars().count() > QUERY_CHARACTERS_MAX {
         return Err(Problem::field("q", format!("At most {QUERY_CHARACTERS_MAX} characters are looked for.")));
@@ -149,25 +149,25 @@ impl Discovery {
 
     fn search_page(&self, caller: &Caller, query: &SearchQuery, now: Timestamp) -> Result<Page<SearchHit>, Problem> {
         let limit = query.page.limit()?;
+        let text = text(query.q.as_deref())?;
         let (number, snapshot, from) = match self.hits.find(&query.page, caller.user)? {
             Some(known) => known,
-            None => Snapshots::fresh(caller.user, self.find(caller, query, now)?),
+            None => Snapshots::fresh(caller.user, self.find(caller, text, query, now)?),
         };
-        let found = &snapshot.list;
-        let (items, next) = fill(&found.ids, from, limit, |id| self.hit(found, *id, caller));
+        let wanted = self.search.wanted(text)?;
+        let (items, next) = fill(&snapshot.list, from, limit, |id| self.hit(&wanted, *id, caller));
         let next_page_token = next.map(|next| self.hits.token(number, snapshot, next));
         Ok(Page { items, next_page_token })
     }
 
-    fn find(&self, caller: &Caller, query: &SearchQuery, now: Timestamp) -> Result<Found, Problem> {
-        let text = text(query.q.clone())?;
+    fn find(&self, caller: &Caller, text: &str, query: &SearchQuery, now: Timestamp) -> Result<Vec<VideoId>, Problem> {
         let standing = self.recommender.standings(caller.user);
-        Ok(self.search.find(&text, &query.filters(now), query.sort.into(), standing, now)?)
+        Ok(self.search.find(text, &query.filters(now), query.sort.into(), standing, now)?)
     }
 
-    fn hit(&self, found: &Found, id: VideoId, caller: &Caller) -> Option<SearchHit> {
+    fn hit(&self, wanted: &Wanted, id: VideoId, caller: &Caller) -> Option<SearchHit> {
         let video = self.listed_card(id, caller)?;
-        let highlights = self.search.highlights(found, id).unwrap_or_else(|error| {
+        let highlights = self.search.highlights(wanted, id).unwrap_or_else(|error| {
             tracing::warn!(%error, "a hit has no highlights");
             Vec::new()
         });
@@ -182,8 +182,8 @@ impl Discovery {
         now: Timestamp,
     ) -> Result<Suggestions, Problem> {
         self.away(move |this| {
-            let text = text(query.q)?;
-            let ids = this.search.complete(&text, this.recommender.standings(caller.user), now)?;
+            let text = text(query.q.as_deref())?;
+            let ids = this.search.complete(text, this.recommender.standings(caller.user), now)?;
             let cards: Vec<_> =
                 ids.into_iter().take(TITLES_MAX).filter_map(|id| this.listed_card(id, &caller)).collect();
             Ok(Suggestions { items: suggestions(cards.iter().map(|card| card.title.as_str())) })

@@ -10,20 +10,23 @@ use serde::{Deserialize, Serialize};
 
 /// How long a list can be paged through.
 const KEPT: Duration = Duration::from_secs(600);
-/// Lists kept at once; each has at most 500 entries.
-const LISTS_MAX: u64 = 1_000;
+/// Entries of all lists that are kept, each of some 50 bytes.
+const ENTRIES_MAX: u64 = 100_000;
 
 /// Lists of one kind, each with the one who asked for it. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Snapshots<T>(Cache<u64, Arc<Snapshot<T>>>)
+pub(super) struct Snapshots<E>(Cache<u64, Arc<Snapshot<E>>>)
 where
-    T: Send + Sync + 'static;
+    E: Send + Sync + 'static;
 
 /// A list.
-pub(super) struct Snapshot<T> {
+pub(super) struct Snapshot<E> {
     viewer: Option<UserId>,
-    pub(super) list: T,
+    pub(super) list: Vec<E>,
 }
+
+/// A list with its number, and where in it to go on.
+pub(super) type Reading<E> = (u64, Arc<Snapshot<E>>, usize);
 
 /// Where somebody is in a list.
 #[derive(Serialize, Deserialize)]
@@ -32,20 +35,17 @@ struct Place {
     next: usize,
 }
 
-impl<T: Send + Sync + 'static> Snapshots<T> {
+impl<E: Send + Sync + 'static> Snapshots<E> {
     pub(super) fn new() -> Self {
-        Self(Cache::builder().time_to_live(KEPT).max_capacity(LISTS_MAX).build())
+        let weigh = |_: &u64, snapshot: &Arc<Snapshot<E>>| u32::try_from(snapshot.list.len()).unwrap_or(u32::MAX);
+        Self(Cache::builder().time_to_live(KEPT).weigher(weigh).max_capacity(ENTRIES_MAX).build())
     }
 
     /// The list that the page token is of, and where in it to go on; `None` for a first page.
     ///
     /// # Errors
     /// `invalid-page-token` when it is not one of these lists, or too old, or somebody else's.
-    pub(super) fn find(
-        &self,
-        page: &PageQuery,
-        viewer: Option<UserId>,
-    ) -> Result<Option<(u64, Arc<Snapshot<T>>, usize)>, Problem> {
+    pub(super) fn find(&self, page: &PageQuery, viewer: Option<UserId>) -> Result<Option<Reading<E>>, Problem> {
         let Some(place) = page.position::<Place>()? else { return Ok(None) };
         let snapshot = self.0.get(&place.list).filter(|snapshot| snapshot.viewer == viewer);
         let expired =
@@ -54,12 +54,12 @@ impl<T: Send + Sync + 'static> Snapshots<T> {
     }
 
     /// Keeps nothing yet: most lists are never paged through.
-    pub(super) fn fresh(viewer: Option<UserId>, list: T) -> (u64, Arc<Snapshot<T>>, usize) {
+    pub(super) fn fresh(viewer: Option<UserId>, list: Vec<E>) -> Reading<E> {
         (rand::random(), Arc::new(Snapshot { viewer, list }), 0)
     }
 
     /// Keeps the list and says how to ask for the page that begins at `next`.
-    pub(super) fn token(&self, number: u64, snapshot: Arc<Snapshot<T>>, next: usize) -> String {
+    pub(super) fn token(&self, number: u64, snapshot: Arc<Snapshot<E>>, next: usize) -> String {
         self.0.insert(number, snapshot);
         encode_token(&Place { list: number, next })
     }

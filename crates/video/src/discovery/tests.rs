@@ -80,6 +80,26 @@ impl Instance {
         panic!("not indexed in ten seconds");
     }
 
+    /// Publishes many at once.
+    async fn publish_all(&self, titles: &[String]) {
+        for titles in titles.chunks(50) {
+            let mut batch = Batch::new();
+            for title in titles {
+                let (id, record) = (VideoId::generate(), record(title, Privacy::Public));
+                let about = About { description: format!("{title}. ").repeat(5), tags: vec!["film".to_owned()] };
+                let text = serde_json::to_string(&about).unwrap();
+                let event = VideoEvent::VideoChanged { video: record.profile(id) };
+                batch =
+                    batch.put(VIDEOS, &id.bytes(), &record).put_text(ABOUTS, &id.bytes(), &text).append(LOG, &event);
+            }
+            self.store.write(batch).await.unwrap();
+        }
+        let wanted = u64::try_from(titles.len()).unwrap();
+        while self.discovery.search.len() < wanted {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     async fn hide(&self, id: VideoId, title: &str) {
         let record = record(title, Privacy::Private);
         self.store.write(Batch::new().put(VIDEOS, &id.bytes(), &record)).await.unwrap();
@@ -304,4 +324,51 @@ async fn recommendations_are_paged_as_they_were() {
     all.sort_unstable();
     all.dedup();
     assert_eq!(all.len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement: cargo test --release -p video discovery::tests::speed -- --ignored --nocapture"]
+#[allow(clippy::print_stdout)]
+async fn speed() {
+    let nouns = ["rabbit", "meadow", "river", "mountain", "bicycle", "garden", "piano", "kitchen", "robot", "winter"];
+    let verbs = ["building", "playing", "cooking", "riding", "painting", "repairing", "learning", "climbing"];
+    let count = std::env::var("VIDEOS").ok().and_then(|count| count.parse().ok()).unwrap_or(200);
+    let titles: Vec<String> = (0..count)
+        .map(|at: usize| format!("{} a {} with the {} {at}", verbs[at % 8], nouns[at % 10], nouns[(at / 10) % 10]))
+        .collect();
+    let instance = Arc::new(Instance::new().await);
+    let resident = || {
+        let status = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap();
+        let line = status.lines().find(|line| line.starts_with("Pss:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+    };
+    let empty = resident();
+    instance.publish_all(&titles).await;
+    let written = resident();
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    println!("PSS {empty} MB empty, {written} MB after {count} videos were written, {} MB at rest", resident());
+    let paths = [
+        "/api/search?q=rabit%20medow",
+        "/api/search?q=bycicle%20repairng",
+        "/api/search?q=moutain%20clmbing%20winter",
+        "/api/search/suggest?q=kit",
+        "/api/recommendations",
+    ];
+    for path in paths {
+        let began = std::time::Instant::now();
+        let rounds = 1_000_u32;
+        let at_once = (0..2).map(|_| {
+            let instance = Arc::clone(&instance);
+            tokio::spawn(async move {
+                for _ in 0..rounds {
+                    instance.get(path, None).await;
+                }
+            })
+        });
+        for task in at_once.collect::<Vec<_>>() {
+            task.await.unwrap();
+        }
+        println!("{path}: {:.0} a second on two threads", f64::from(2 * rounds) / began.elapsed().as_secs_f64());
+    }
+    println!("PSS {} MB after that", resident());
 }

@@ -9,7 +9,7 @@ use super::items::{Item, ItemAt};
 use super::mix::{Scored, arrange, chance};
 use super::model::{Model, Profile};
 use super::neighbours::Taste;
-use super::reason::{Pick, reason};
+use super::reason::Pick;
 use super::weights::{
     BEGUN_FACTOR, CONTENT, CONTENT_HALF, EXPLORE, FEW_VIEWERS, FILL_TO, LESS_FACTOR, NEIGHBOURS, NEIGHBOURS_HALF, NEW,
     NEW_HALF_LIFE_MS, PICKS_MAX, POPULAR, SUBSCRIBED, SUBSCRIBED_HALF_LIFE_MS, TASTE_HALF_LIFE_MS, TASTES_USED,
@@ -125,7 +125,7 @@ impl Model {
         let pick = |scored: Scored| {
             let item = (scored.item, self.items.get(scored.item));
             let parts = self.parts(item, viewer, profile, &interests, &most, now);
-            Pick { id: scored.id, reason: self.home_reason(item, viewer, &parts, &interests) }
+            self.home_pick(item, viewer, &parts, &interests)
         };
         shown.into_iter().map(pick).collect()
     }
@@ -175,13 +175,13 @@ impl Model {
         }
     }
 
-    fn home_reason(
+    fn home_pick(
         &self,
         (at, item): (ItemAt, &Item),
         viewer: Option<UserId>,
         parts: &Parts,
         interests: &Interests,
-    ) -> proto::api::video::Reason {
+    ) -> Pick {
         let because = |map: &FxHashMap<ItemAt, Because>| map.get(&at).and_then(|because| because.taste);
         let mut personal = [
             (parts.neighbours, because(&interests.neighbours), true),
@@ -199,14 +199,17 @@ impl Model {
                     (true, false) => ReasonKind::BecauseYouWatched,
                     (false, _) => ReasonKind::Similar,
                 };
-                return reason(kind, Some(subject.id), Some(subject.title()));
+                return Pick { about: Some(subject.id), ..Pick::plain(item.id, kind) };
             }
         }
-        if parts.subscribed > 0.0 {
-            let channel = item.known.as_ref().map(|known| known.channel_name.as_str());
-            return reason(ReasonKind::Subscribed, None, channel);
-        }
-        reason(if parts.popular > parts.new { ReasonKind::Popular } else { ReasonKind::New }, None, None)
+        let kind = if parts.subscribed > 0.0 {
+            ReasonKind::Subscribed
+        } else if parts.popular > parts.new {
+            ReasonKind::Popular
+        } else {
+            ReasonKind::New
+        };
+        Pick::plain(item.id, kind)
     }
 }
 

@@ -29,7 +29,7 @@ mod weights;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use proto::api::video::Verdict;
+use proto::api::video::{Reason, Verdict};
 use proto::{ChannelId, Timestamp, UserId, VideoId};
 use store::{Batch, Scan, Store};
 
@@ -106,6 +106,11 @@ impl Recommender {
             let subscribed = || model.profile(viewer).subscriptions.contains(&profile.channel);
             shown.then(|| Standing { views: known.views, published_at: profile.published_at, subscribed: subscribed() })
         }
+    }
+
+    /// Why a video is recommended, in words, as far as `viewer` may be told.
+    pub(crate) fn reason(&self, pick: &Pick, viewer: Option<UserId>) -> Reason {
+        self.read().reason(pick, viewer)
     }
 
     /// Whether `viewer` has said that they do not want to see this video, or its channel.

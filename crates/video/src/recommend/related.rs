@@ -8,7 +8,7 @@ use super::home::{factor, is_refused};
 use super::items::ItemAt;
 use super::mix::{Scored, arrange};
 use super::model::Model;
-use super::reason::{Pick, reason};
+use super::reason::Pick;
 use super::weights::{
     PICKS_MAX, RELATED_CHANNEL, RELATED_CONTENT, RELATED_NEIGHBOURS, RELATED_POPULAR, RELATED_SEEN_FACTOR, TELLING,
 };
@@ -48,35 +48,10 @@ impl Model {
             scored.push(Scored { item: at, id: item.id, channel: item.channel(), score, untried: false });
         }
         let shown = arrange(scored, PICKS_MAX);
-        shown.into_iter().map(|scored| self.related_pick(origin, scored, &reasons, viewer)).collect()
-    }
-
-    fn related_pick(
-        &self,
-        origin: ItemAt,
-        scored: Scored,
-        reasons: &FxHashMap<ItemAt, ReasonKind>,
-        viewer: Option<UserId>,
-    ) -> Pick {
-        let origin = self.items.get(origin);
-        let kind = reasons.get(&scored.item).copied().unwrap_or(ReasonKind::Popular);
-        let kind = match kind {
-            ReasonKind::BecauseYouWatched | ReasonKind::Similar if !origin.is_visible_to(viewer) => ReasonKind::Popular,
-            other => other,
+        let pick = |scored: Scored| {
+            let kind = reasons.get(&scored.item).copied().unwrap_or(ReasonKind::Popular);
+            Pick { about: Some(video), beside: true, ..Pick::plain(scored.id, kind) }
         };
-        let reason = match kind {
-            ReasonKind::BecauseYouWatched => {
-                let mut shared = reason(kind, Some(origin.id), Some(origin.title()));
-                shared.text = format!("People who watched “{}” watched this", origin.title());
-                shared
-            }
-            ReasonKind::Similar => reason(kind, Some(origin.id), Some(origin.title())),
-            ReasonKind::SameChannel => {
-                let item = self.items.get(scored.item);
-                reason(kind, None, item.known.as_ref().map(|known| known.channel_name.as_str()))
-            }
-            other => reason(other, None, None),
-        };
-        Pick { id: scored.id, reason }
+        shown.into_iter().map(pick).collect()
     }
 }

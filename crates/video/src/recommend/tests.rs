@@ -94,8 +94,12 @@ impl Instance {
         self.tell(watched(Viewer::User(user), film, 100.0)).await;
     }
 
-    fn home(&self, user: UserId) -> Vec<Pick> {
-        self.recommender.home(Some(user), NOW)
+    fn home(&self, user: UserId) -> Vec<Shown> {
+        shown(&self.recommender, self.recommender.home(Some(user), NOW), Some(user))
+    }
+
+    fn related(&self, film: &Document) -> Vec<Shown> {
+        shown(&self.recommender, self.recommender.related(film.profile.id, None, NOW), None)
     }
 
     /// The films that most people watch: of late, or at all.
@@ -124,8 +128,23 @@ fn watched(viewer: Viewer, film: &Document, seconds: f64) -> InteractionEvent {
     }
 }
 
-fn ids(picks: &[Pick]) -> Vec<VideoId> {
-    picks.iter().map(|pick| pick.id).collect()
+/// A recommendation as it is answered.
+#[derive(Debug, Clone, PartialEq)]
+struct Shown {
+    id: VideoId,
+    reason: Reason,
+}
+
+fn shown(recommender: &Recommender, picks: Vec<Pick>, viewer: Option<UserId>) -> Vec<Shown> {
+    picks.iter().map(|pick| Shown { id: pick.id, reason: recommender.reason(pick, viewer) }).collect()
+}
+
+fn ids(shown: &[Shown]) -> Vec<VideoId> {
+    shown.iter().map(|one| one.id).collect()
+}
+
+fn home_of(recommender: &Recommender, viewer: Option<UserId>) -> Vec<Shown> {
+    shown(recommender, recommender.home(viewer, NOW), viewer)
 }
 
 fn ten() -> Vec<Document> {
@@ -187,7 +206,7 @@ async fn what_the_same_people_watch_is_recommended_with_its_reason() {
     assert_eq!(home[0].reason.subject.as_deref(), Some("Robot arm from scrap"));
     instance.tell(InteractionEvent::Rated { user, video: films[9].profile.id, rating: Rating::Like, at: NOW }).await;
     assert_eq!(instance.home(user)[0].reason.kind, ReasonKind::BecauseYouLiked);
-    let related = instance.recommender.related(films[9].profile.id, None, NOW);
+    let related = instance.related(&films[9]);
     assert_eq!((related[0].id, related[0].reason.kind), (films[8].profile.id, ReasonKind::BecauseYouWatched));
     assert!(!ids(&related).contains(&films[9].profile.id));
 }
@@ -213,7 +232,7 @@ async fn guests_get_what_is_popular_by_distinct_viewers() {
     }
     assert_eq!(instance.chart(None, true)[..2], [films[3].profile.id, films[4].profile.id]);
     assert_eq!(instance.chart(None, false)[0], films[3].profile.id);
-    let home = instance.recommender.home(None, NOW);
+    let home = home_of(&instance.recommender, None);
     assert_eq!((home[0].id, home[0].reason.kind), (films[3].profile.id, ReasonKind::Popular));
     assert_eq!(home.len(), 10);
 }
@@ -232,7 +251,7 @@ async fn the_private_the_deleted_and_the_unfinished_never_appear() {
     instance.shelf.0.lock().unwrap().remove(&films[6].profile.id);
     instance.recommender.refresh(films[6].profile.id, &instance.shelf).unwrap();
     let recommender = &instance.recommender;
-    let lists = [ids(&recommender.home(None, NOW)), ids(&recommender.related(films[0].profile.id, None, NOW))];
+    let lists = [ids(&home_of(recommender, None)), ids(&instance.related(&films[0]))];
     for list in &lists {
         for hidden in &films[1..=6] {
             assert!(!list.contains(&hidden.profile.id), "{}", hidden.profile.title);
@@ -293,15 +312,18 @@ async fn feedback_acts_at_once_and_survives_a_restart() {
     recommender.feedback(user, Subject::Video(films[1].profile.id), Verdict::Never, NOW).await.unwrap();
     recommender.feedback(user, Subject::Channel(films[2].profile.channel), Verdict::Never, NOW).await.unwrap();
     recommender.feedback(user, Subject::Video(films[5].profile.id), Verdict::Less, NOW).await.unwrap();
-    let place = |picks: &[Pick], film: &Document| ids(picks).iter().position(|id| *id == film.profile.id);
+    let place = |picks: &[Shown], film: &Document| ids(picks).iter().position(|id| *id == film.profile.id);
     for recommender in [recommender.clone(), instance.restarted()] {
-        let home = recommender.home(Some(user), NOW);
+        let home = home_of(&recommender, Some(user));
         assert_eq!(place(&home, &films[1]), None);
         assert_eq!(place(&home, &films[2]), None);
         assert!(place(&home, &films[5]) > place(&home, &films[6]), "less of that, and of what is like it");
         assert!(place(&home, &films[4]) > place(&home, &films[6]));
-        assert!(!ids(&recommender.related(films[0].profile.id, Some(user), NOW)).contains(&films[1].profile.id));
-        let others = recommender.home(None, NOW);
+        assert!(
+            !ids(&shown(&recommender, recommender.related(films[0].profile.id, Some(user), NOW), Some(user)))
+                .contains(&films[1].profile.id)
+        );
+        let others = home_of(&recommender, None);
         assert!(place(&others, &films[1]).is_some(), "others still see it");
     }
 }
@@ -324,7 +346,7 @@ async fn a_dislike_hides_and_forgetting_forgets() {
     assert!(instance.home(user).iter().all(|pick| pick.reason.video_id != Some(films[0].profile.id)));
     instance.tell(InteractionEvent::Forgotten { user, video: None }).await;
     assert_eq!(ids(&instance.home(user)), fresh);
-    assert_eq!(ids(&instance.restarted().home(Some(user), NOW)), fresh, "nothing of it is stored");
+    assert_eq!(ids(&home_of(&instance.restarted(), Some(user))), fresh, "nothing of it is stored");
 }
 
 #[tokio::test]
@@ -344,7 +366,7 @@ async fn an_event_that_comes_twice_counts_once_and_a_restart_changes_nothing() {
         }
     }
     assert_eq!(instance.home(users[0]), once);
-    assert_eq!(instance.restarted().home(Some(users[0]), NOW), once);
+    assert_eq!(home_of(&instance.restarted(), Some(users[0])), once);
 }
 
 #[tokio::test]
@@ -371,7 +393,7 @@ async fn a_new_video_that_nobody_knows_gets_its_chance() {
             instance.watch(UserId::generate(), film).await;
         }
     }
-    let home = instance.recommender.home(None, NOW);
+    let home = home_of(&instance.recommender, None);
     let place = ids(&home).iter().position(|id| *id == films[40].profile.id).unwrap();
     assert!(place < 6, "{place}");
     assert_eq!(home[place].reason.kind, ReasonKind::New);
@@ -383,10 +405,10 @@ async fn events_before_their_video_are_kept() {
     let instance = Instance::of(&ten());
     let user = UserId::generate();
     instance.watch(user, &late).await;
-    assert!(!ids(&instance.recommender.home(None, NOW)).contains(&late.profile.id));
+    assert!(!ids(&home_of(&instance.recommender, None)).contains(&late.profile.id));
     instance.shelf.0.lock().unwrap().insert(late.profile.id, late.clone());
     instance.recommender.refresh(late.profile.id, &instance.shelf).unwrap();
-    assert!(ids(&instance.recommender.home(None, NOW)).contains(&late.profile.id));
+    assert!(ids(&home_of(&instance.recommender, None)).contains(&late.profile.id));
     assert_eq!(instance.chart(None, true)[0], late.profile.id);
 }
 

@@ -117,7 +117,11 @@ impl Reader {
         }
         let written = std::mem::take(&mut self.word);
         let lower: String = written.chars().filter(|c| *c != '\'').flat_map(char::to_lowercase).collect();
-        let lower: String = lower.nfc().take(WORD_CHARACTERS_MAX).collect();
+        let lower: String = if lower.is_ascii() {
+            lower.chars().take(WORD_CHARACTERS_MAX).collect()
+        } else {
+            lower.nfc().take(WORD_CHARACTERS_MAX).collect()
+        };
         let folded = fold(&lower);
         let trailing = written.chars().rev().take_while(|c| *c == '\'').count();
         if !folded.is_empty() {

@@ -17,6 +17,8 @@ pub(super) struct Marks {
     words: HashSet<String>,
     stems: HashSet<String>,
     pairs: HashSet<String>,
+    /// How they begin: most words of a text need no closer look.
+    initials: HashSet<char>,
 }
 
 /// A marked range, `[start, end)` in characters.
@@ -31,13 +33,13 @@ impl Marks {
             terms.map(|(term, _)| term.clone()).collect::<Vec<_>>()
         };
         for term in expanded.iter().flat_map(sure) {
-            if let Some(stem) = term.strip_prefix(STEM) {
-                marks.stems.insert(stem.to_owned());
-            } else if let Some(pair) = term.strip_prefix(PAIR) {
-                marks.pairs.insert(pair.to_owned());
-            } else {
-                marks.words.insert(term);
-            }
+            let word = term.trim_start_matches([STEM, PAIR]);
+            marks.initials.extend(word.chars().next());
+            match term.chars().next() {
+                Some(STEM) => marks.stems.insert(word.to_owned()),
+                Some(PAIR) => marks.pairs.insert(word.to_owned()),
+                _ => marks.words.insert(term),
+            };
         }
         marks
     }
@@ -101,7 +103,8 @@ impl Marks {
         if self.words.contains(&word.folded) {
             return true;
         }
-        if word.kind != Kind::Letters {
+        let begins_so = word.folded.chars().next().is_some_and(|first| self.initials.contains(&first));
+        if word.kind != Kind::Letters || !begins_so {
             return false;
         }
         // The stem of another form of the word may itself be a word that was found.
@@ -141,7 +144,8 @@ mod tests {
     use super::*;
 
     fn marks(words: &[&str]) -> Marks {
-        Marks { words: words.iter().map(|word| (*word).to_owned()).collect(), ..Marks::default() }
+        let initials = words.iter().filter_map(|word| word.chars().next()).collect();
+        Marks { words: words.iter().map(|word| (*word).to_owned()).collect(), initials, ..Marks::default() }
     }
 
     fn marked(highlight: &Highlight) -> Vec<String> {

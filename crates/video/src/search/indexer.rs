@@ -76,6 +76,7 @@ impl Indexer {
         if let Some(writer) = self.writer.take() {
             writer.wait_merging_threads()?;
             self.generation.reload()?;
+            give_memory_back();
         }
         Ok(())
     }
@@ -100,5 +101,14 @@ impl Indexer {
             }
         }
         Ok(ids)
+    }
+}
+
+/// The writer's buffers lie in arenas of threads that are gone; without this the allocator keeps them.
+fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes no pointer, and locks what it looks at.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }

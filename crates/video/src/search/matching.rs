@@ -34,12 +34,13 @@ pub(super) fn candidates(
     title_only: bool,
 ) -> tantivy::Result<Vec<Candidate>> {
     let sieves = view.columns.iter().map(|columns| columns.sieve(filters)).collect::<tantivy::Result<Vec<_>>>()?;
-    let mut matcher = Matcher { view, sieves, words: query.words.len(), title_only, hits: FxHashMap::default() };
+    let words = query.words.len();
+    let mut matcher = Matcher { view, sieves, words, title_only, places: FxHashMap::default(), hits: Vec::new() };
     // The rarest first, so that frequent words need not add documents of their own.
     let mut order: Vec<usize> = (0..query.words.len()).collect();
     order.sort_by_key(|at| expanded[*at].documents());
     for at in order {
-        let open = matcher.hits.len() < CANDIDATES_ENOUGH;
+        let open = matcher.places.len() < CANDIDATES_ENOUGH;
         for expansion in expanded[at].terms.values() {
             matcher.read(at, expansion, open)?;
         }
@@ -52,7 +53,9 @@ struct Matcher<'a> {
     sieves: Vec<Option<Sieve<'a>>>,
     words: usize,
     title_only: bool,
-    hits: FxHashMap<Place, Box<[Hit]>>,
+    /// Where each document's hits begin in `hits`: one for each word of the query.
+    places: FxHashMap<Place, usize>,
+    hits: Vec<Hit>,
 }
 
 impl Matcher<'_> {
@@ -68,7 +71,7 @@ impl Matcher<'_> {
             while postings.doc() != TERMINATED {
                 let doc = postings.doc();
                 let place = (u32::try_from(*segment).unwrap_or(u32::MAX), doc);
-                let known = self.hits.contains_key(&place);
+                let known = self.places.contains_key(&place);
                 if known || (open && !reader.is_deleted(doc) && sieve.admits(doc)) {
                     postings.positions(&mut positions);
                     if self.title_only {
@@ -76,8 +79,9 @@ impl Matcher<'_> {
                     }
                     let hit = hit(&positions, expansion.quality);
                     if hit.value > 0.0 {
-                        let words = self.words;
-                        let hits = self.hits.entry(place).or_insert_with(|| vec![Hit::default(); words].into());
+                        let start = *self.places.entry(place).or_insert(self.hits.len());
+                        self.hits.resize(self.hits.len().max(start + self.words), Hit::default());
+                        let hits = &mut self.hits[start..start + self.words];
                         note(hits, word, hit);
                         if expansion.with_next {
                             note(hits, word + 1, hit);
@@ -97,8 +101,9 @@ impl Matcher<'_> {
             .collect();
         let weight_sum: f32 = weights.iter().sum::<f32>().max(f32::EPSILON);
         let required = query.required();
-        let mut candidates = Vec::with_capacity(self.hits.len());
-        for ((segment, doc), hits) in &self.hits {
+        let mut candidates = Vec::with_capacity(self.places.len());
+        for ((segment, doc), start) in &self.places {
+            let hits = &self.hits[*start..*start + self.words];
             let found = |(word, hit): (&super::query::QueryWord, &Hit)| !word.optional && hit.quality >= FOUND_FROM;
             let found = query.words.iter().zip(hits).filter(|(word, hit)| found((word, hit))).count();
             if found == 0 || found * 2 < required || (self.title_only && found < required) {

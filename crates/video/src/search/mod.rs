@@ -67,13 +67,8 @@ struct Inner {
     wake: Notify,
 }
 
-/// What a query found: at most 500 videos, the best first.
-#[derive(Clone)]
-pub(crate) struct Found {
-    /// The videos.
-    pub ids: Vec<VideoId>,
-    marks: Arc<Marks>,
-}
+/// What the words of a query stand for, for [`Search::highlights`].
+pub(crate) struct Wanted(Marks);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -131,7 +126,7 @@ impl Search {
         self.0.wake.notify_one();
     }
 
-    /// Finds videos. `standing` says of each candidate what is known of it, or `None` when the one who asks
+    /// Finds videos: at most 500, the best first. `standing` says of each candidate what is known of it, or `None` when the one who asks
     /// may not see it. Takes a processor for a moment: 0.1 ms with hundreds of videos.
     pub(crate) fn find(
         &self,
@@ -140,16 +135,21 @@ impl Search {
         sort: Sort,
         standing: impl Fn(VideoId) -> Option<Standing>,
         now: Timestamp,
-    ) -> Result<Found, SearchError> {
+    ) -> Result<Vec<VideoId>, SearchError> {
         let query = Query::parse(text);
         if query.is_empty() {
-            return Ok(Found { ids: Vec::new(), marks: Arc::default() });
+            return Ok(Vec::new());
         }
         let view = self.current().view();
         let expanded = expand::expand(&view, &query)?;
         let candidates = matching::candidates(&view, &query, &expanded, filters, false)?;
-        let ids = ranking::best(candidates, query.required(), sort, standing, now);
-        Ok(Found { ids, marks: Arc::new(Marks::new(&expanded)) })
+        Ok(ranking::best(candidates, query.required(), sort, standing, now))
+    }
+
+    /// What the words of `text` stand for.
+    pub(crate) fn wanted(&self, text: &str) -> Result<Wanted, SearchError> {
+        let view = self.current().view();
+        Ok(Wanted(Marks::new(&expand::expand(&view, &Query::parse(text))?)))
     }
 
     /// Videos whose titles have all words of `text`, the last of them perhaps unfinished.
@@ -170,9 +170,9 @@ impl Search {
     }
 
     /// Where the words of the query stand in the texts of a video.
-    pub(crate) fn highlights(&self, found: &Found, id: VideoId) -> Result<Vec<Highlight>, SearchError> {
+    pub(crate) fn highlights(&self, wanted: &Wanted, id: VideoId) -> Result<Vec<Highlight>, SearchError> {
         let texts = self.current().view().texts(id)?;
-        Ok(texts.map(|texts| found.marks.highlights(&texts)).unwrap_or_default())
+        Ok(texts.map(|texts| wanted.0.highlights(&texts)).unwrap_or_default())
     }
 }
 

@@ -86,7 +86,7 @@ impl Catalogue {
 
     fn sorted(&self, query: &str, filters: &Filters, sort: Sort) -> Vec<&str> {
         let found = self.search.find(query, filters, sort, |id| self.standing(id), NOW).unwrap();
-        self.titles(&found.ids)
+        self.titles(&found)
     }
 }
 
@@ -216,7 +216,7 @@ fn popularity_and_freshness_decide_between_equals() {
     let catalogue = Catalogue::of([plain, fresh, popular]);
     let search = &catalogue.search;
     let found = search.find("rabbit", &Filters::default(), Sort::Relevance, |id| catalogue.standing(id), NOW).unwrap();
-    assert_eq!(found.ids, ids);
+    assert_eq!(found, ids);
 }
 
 #[test]
@@ -299,10 +299,8 @@ fn highlights_show_the_misspelt_word() {
     film.description = "Two rabbits, one meadow.".to_owned();
     let id = film.profile.id;
     let catalogue = Catalogue::of([film]);
-    let found =
-        catalogue.search.find("rabit medow", &Filters::default(), Sort::Relevance, |id| catalogue.standing(id), NOW);
-    let found = found.unwrap();
-    let highlights = catalogue.search.highlights(&found, id).unwrap();
+    let wanted = catalogue.search.wanted("rabit medow").unwrap();
+    let highlights = catalogue.search.highlights(&wanted, id).unwrap();
     assert_eq!(highlights[0].field, "title");
     assert_eq!(highlights[0].ranges, [(0, 6), (14, 20)]);
     assert_eq!(highlights[1].field, "description");
@@ -425,7 +423,7 @@ mod following {
 
     fn titles(search: &Search, query: &str) -> usize {
         let all = |_| Some(Standing::default());
-        search.find(query, &Filters::default(), Sort::Relevance, all, NOW).unwrap().ids.len()
+        search.find(query, &Filters::default(), Sort::Relevance, all, NOW).unwrap().len()
     }
 
     async fn until(what: &str, holds: impl Fn() -> bool) {
