@@ -17,6 +17,16 @@ export const PAGES: PageEntry[] = [
   { pattern: '/login', load: () => import('./Login.svelte'), layout: 'bare' },
 
   own('/upload', () => import('./Upload.svelte')),
+  own('/my/videos', () => import('./Studio.svelte')),
+  own('/my/videos/:id', () => import('./StudioEdit.svelte')),
+  own('/history', () => import('./History.svelte')),
+  own('/playlists', () => import('./Playlists.svelte')),
+  { ...own('/playlists/:id', () => import('./Playlist.svelte')), signedIn: false },
+  own('/watch-later', () => import('./WatchLater.svelte')),
+  own('/notifications', () => import('./Notifications.svelte')),
+  own('/settings', () => import('./Settings.svelte')),
+  own('/channels/new', () => import('./ChannelNew.svelte')),
+  own('/@:handle/edit', () => import('./ChannelEdit.svelte')),
 
   { pattern: '/about', load: () => import('./About.svelte') },
 ];
