@@ -32,7 +32,8 @@ use crate::recommend::{Pick, Recommender};
 use crate::search::{Search, SearchError};
 use crate::service::Service;
 use library::Shelves;
-use snapshots::{Reading, Snapshots};
+use recommend::GuestsHome;
+use snapshots::Snapshots;
 
 pub(crate) use search::{SearchQuery, SuggestQuery};
 
@@ -50,7 +51,7 @@ pub(crate) struct Discovery {
     hits: Snapshots<VideoId>,
     picks: Snapshots<Pick>,
     /// The home page of those who are not signed in, with the time when it was made.
-    guests: Arc<Mutex<Option<(Timestamp, Reading<Pick>)>>>,
+    guests: Arc<Mutex<Option<GuestsHome>>>,
 }
 
 impl Discovery {

@@ -16,6 +16,9 @@ use crate::recommend::{Pick, Subject};
 /// How long the home page of those who are not signed in stays the same.
 const GUESTS_HOME_MS: i64 = 2_000;
 
+/// The home page of those who are not signed in, and when it was made.
+pub(super) type GuestsHome = (Timestamp, Reading<Pick>);
+
 impl Discovery {
     /// A page of what is recommended to the caller.
     pub(crate) fn recommendations(

@@ -100,11 +100,6 @@ impl Instance {
         }
     }
 
-    async fn hide(&self, id: VideoId, title: &str) {
-        let record = record(title, Privacy::Private);
-        self.store.write(Batch::new().put(VIDEOS, &id.bytes(), &record)).await.unwrap();
-    }
-
     async fn tell(&self, event: &InteractionEvent) {
         let (batch, afterwards) = self.discovery.interaction_event(event).unwrap();
         self.store.write(batch).await.unwrap();
@@ -202,11 +197,28 @@ async fn a_published_film_is_found_with_typing_errors_and_only_by_those_who_may(
     assert_eq!(titles(&instance.get("/api/search?q=rabbit", Some(ADA)).await).len(), 4, "one's own in every privacy");
     let suggested = instance.get("/api/search/suggest?q=rab", None).await;
     assert_eq!(suggested, json!({"items": ["Rabbit in the meadow"]}));
+}
 
-    // Hidden behind the index's back: the answer looks again.
-    instance.hide(rabbit, "Rabbit in the meadow").await;
-    instance.discovery.service.known(rabbit).unwrap();
-    assert!(titles(&instance.get("/api/search?q=meadow&duration=long", None).await).is_empty());
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_hidden_meanwhile_is_not_on_the_next_page() {
+    let instance = Instance::new().await;
+    for at in 0..3 {
+        instance.publish(&format!("Rabbit {at}"), Privacy::Public).await;
+    }
+    for list in ["/api/search?q=rabbit", "/api/recommendations?"] {
+        let first = instance.get(&format!("{list}&limit=1"), Some(BOB)).await;
+        let token = first["nextPageToken"].as_str().unwrap();
+        let next = format!("{list}&limit=1&pageToken={token}");
+        let hidden = instance.get(&next, Some(BOB)).await["items"][0]["video"]["id"].as_str().unwrap().to_owned();
+        let path = format!("/api/videos/{hidden}");
+        for (privacy, is_shown) in [("private", false), ("unlisted", false), ("public", true)] {
+            let (status, body) =
+                instance.call(Method::PATCH, &path, Some(ADA), Some(json!({"privacy": privacy}))).await;
+            assert_eq!(status, StatusCode::OK, "{body}");
+            let page = instance.get(&next, Some(BOB)).await;
+            assert_eq!(page["items"][0]["video"]["id"] == hidden.as_str(), is_shown, "{list} {privacy}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
