@@ -125,7 +125,7 @@ async fn announce(service: &Service, leased: &[&Leased<Job>], now: Timestamp) ->
         }
         let batch = leased.iter().fold(batch, |batch, leased| batch.complete(leased));
         match service.store.write(batch).await {
-            Err(WriteError::Assertion { .. }) => service.settled().await?,
+            Err(WriteError::Assertion { .. }) => {}
             Err(error) => return Err(error.into()),
             Ok(_) => break,
         }

@@ -42,6 +42,7 @@ pub(crate) struct Writer {
 struct Waiting {
     group: Group,
     replies: Vec<(Reply, Given)>,
+    refused: Vec<(Reply, WriteError)>,
     close: Option<oneshot::Sender<()>>,
 }
 
@@ -106,7 +107,7 @@ impl Writer {
                         Ok(given) => waiting.replies.push((reply, given)),
                         // A write of the engine's own threads that failed shows here first.
                         Err(WriteError::Engine(reason)) => self.stop("the engine has failed", &reason),
-                        Err(error) => drop(reply.send(Err(error))),
+                        Err(error) => waiting.refused.push((reply, error)),
                     }
                 }
                 Command::Close { reply } => {
@@ -124,12 +125,16 @@ impl Writer {
 
     /// Makes a group durable, applies it, and answers everyone in it.
     fn commit(&mut self, waiting: Waiting) -> Option<oneshot::Sender<()>> {
-        let Waiting { group, replies, close } = waiting;
+        let Waiting { group, replies, refused, close } = waiting;
         let mut changes: Vec<Change> = group.changes.into_iter().collect();
         let sequence = match self.append(&changes) {
             Ok(sequence) => sequence,
             Err(error) => {
                 for (reply, _) in replies {
+                    let _ = reply.send(Err(error.clone()));
+                }
+                // They may have been judged by what has just been thrown away.
+                for (reply, _) in refused {
                     let _ = reply.send(Err(error.clone()));
                 }
                 return close;
@@ -145,6 +150,10 @@ impl Writer {
         for (reply, Given { events, jobs }) in replies {
             // Who no longer waits for the answer does not need it.
             let _ = reply.send(Ok(Written { sequence, events, jobs }));
+        }
+        // Only now: whoever reads again after a refusal has to see what it was refused for.
+        for (reply, error) in refused {
+            let _ = reply.send(Err(error));
         }
         close
     }

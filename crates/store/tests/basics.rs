@@ -51,6 +51,26 @@ async fn what_is_written_is_read_also_after_opening_again() {
     check(&open(&folder));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_batch_was_refused_for_can_be_read_when_it_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder);
+    for round in 0..200 {
+        let claim = |title: &'static str| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let claimed =
+                    store.write(Batch::new().assert_absent(VIDEOS, &round).put(VIDEOS, &round, &video(title)));
+                (claimed.await.is_ok(), store.get(VIDEOS, &round).unwrap())
+            })
+        };
+        let (one, two) = tokio::join!(claim("one"), claim("two"));
+        let ((first, seen), (second, also_seen)) = (one.unwrap(), two.unwrap());
+        assert!(first != second, "one of them wins");
+        assert!(seen.is_some() && seen == also_seen, "round {round}: {seen:?} {also_seen:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_batch_that_fails_an_assertion_changes_nothing_and_names_it() {
     let folder = TempDir::new().unwrap();

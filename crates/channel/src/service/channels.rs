@@ -73,11 +73,11 @@ impl Service {
         match self.store.write(batch).await {
             Ok(_) => Ok(answer),
             Err(WriteError::Assertion { table, .. }) if table == REMEMBERED.name() => {
-                self.remembered_meanwhile(request.as_ref(), now).await?.ok_or(Error::Conflict)
+                self.remembered(request.as_ref(), now)?.ok_or(Error::Conflict)
             }
             // The same request at the same moment may have taken the handle.
             Err(WriteError::Assertion { .. }) => {
-                self.remembered_meanwhile(request.as_ref(), now).await?.ok_or(Error::HandleTaken(body.handle))
+                self.remembered(request.as_ref(), now)?.ok_or(Error::HandleTaken(body.handle))
             }
             Err(WriteError::Bounds { .. }) => Err(Error::TooMany { what: "channels", limit: self.limits.channels }),
             Err(error) => Err(error.into()),
@@ -120,7 +120,7 @@ impl Service {
                     let version = changed.version;
                     return Ok(ChannelVersion { channel: self.shown(caller, id, changed, about).await?, version });
                 }
-                Err(WriteError::Assertion { .. }) => self.settled().await?,
+                Err(WriteError::Assertion { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -138,7 +138,7 @@ impl Service {
             }
             match self.store.write(self.channel_deletion(id, &record, now)).await {
                 Ok(_) => return Ok(()),
-                Err(WriteError::Assertion { .. }) => self.settled().await?,
+                Err(WriteError::Assertion { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }

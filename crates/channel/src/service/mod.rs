@@ -19,7 +19,7 @@ use proto::api::{Page, Person};
 use proto::events::VideoProfile;
 use proto::{UserId, VideoId};
 use serde::Serialize;
-use store::{Batch, ReadError, Store, WriteError};
+use store::{ReadError, Store, WriteError};
 use tokio::sync::{Mutex, MutexGuard};
 
 use idempotency::Idempotency;
@@ -93,13 +93,6 @@ impl Service {
             None => self.peers.video(id).await?,
         };
         Ok(profile.filter(|profile| profile.visible_to(caller.user, caller.role)))
-    }
-
-    /// Waits until what refused a write can be read: a refusal may be answered before the write that it is due to
-    /// is there.
-    pub(crate) async fn settled(&self) -> Result<()> {
-        self.store.write(Batch::new()).await?;
-        Ok(())
     }
 
     /// How full this service's queues are.

@@ -90,7 +90,7 @@ impl Service {
         match self.store.write(batch).await {
             Ok(_) => Ok(answer),
             Err(WriteError::Assertion { table, .. }) if table == REMEMBERED.name() => {
-                self.remembered_meanwhile(request.as_ref(), now).await?.ok_or(Error::Conflict)
+                self.remembered(request.as_ref(), now)?.ok_or(Error::Conflict)
             }
             Err(WriteError::Bounds { .. }) => Err(Error::TooMany { what: "playlists", limit: self.limits.playlists }),
             Err(error) => Err(error.into()),

@@ -49,7 +49,7 @@ impl Service {
             };
             match self.store.write(batch.at(now.ms()).append(LOG, &event)).await {
                 Ok(_) => return Ok(body),
-                Err(WriteError::Assertion { .. }) => self.settled().await?,
+                Err(WriteError::Assertion { .. }) => {}
                 Err(WriteError::Bounds { .. }) => {
                     return Err(Error::TooMany { what: "subscriptions", limit: self.limits.subscriptions });
                 }
@@ -80,7 +80,7 @@ impl Service {
             let Some(batch) = self.unsubscription(user, id, now)? else { return Ok(()) };
             match self.store.write(batch.push(JOBS, Push::new(&Job::Announce(id)))).await {
                 Ok(_) => return Ok(()),
-                Err(WriteError::Assertion { .. }) => self.settled().await?,
+                Err(WriteError::Assertion { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }

@@ -69,7 +69,7 @@ impl Service {
         match self.store.write(batch).await {
             Ok(_) => Ok(answer),
             Err(WriteError::Assertion { table, .. }) if table == REMEMBERED.name() => {
-                self.remembered_meanwhile(request.as_ref(), now).await?.ok_or(Error::Conflict)
+                self.remembered(request.as_ref(), now)?.ok_or(Error::Conflict)
             }
             Err(WriteError::Assertion { table, .. }) if table == COMMENTS.name() => Err(no_parent()),
             Err(WriteError::Assertion { .. }) => Err(Error::NotFound("video")),
@@ -151,7 +151,7 @@ impl Service {
             let batch = Batch::new().at(now.ms()).assert_equal(COMMENTS, &id.bytes(), &record);
             match self.store.write(put(batch, id, &changed, record.text.is_none())).await {
                 Ok(_) => return self.shown_comment(caller, &video, id, changed).await,
-                Err(WriteError::Assertion { .. }) => self.settled().await?,
+                Err(WriteError::Assertion { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -176,7 +176,7 @@ impl Service {
             };
             match self.store.write(self.removal(id, &record, now)?).await {
                 Ok(_) => return Ok(()),
-                Err(WriteError::Assertion { .. } | WriteError::Bounds { .. }) => self.settled().await?,
+                Err(WriteError::Assertion { .. } | WriteError::Bounds { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }

@@ -57,16 +57,6 @@ impl Service {
         Ok(answer.and_then(|answer| serde_json::from_str(&answer).ok()))
     }
 
-    /// The same after a refused write: somebody else may have answered the same request just now.
-    pub(super) async fn remembered_meanwhile<T: DeserializeOwned>(
-        &self,
-        request: Option<&Idempotency>,
-        now: Timestamp,
-    ) -> Result<Option<T>> {
-        self.settled().await?;
-        self.remembered(request, now)
-    }
-
     /// Adds to a batch that this was answered, and forgets what is old.
     pub(super) fn remember<T: Serialize>(
         &self,

@@ -23,7 +23,7 @@ use proto::api::{Page, Person};
 use proto::events::{UserProfile, VideoProfile};
 use proto::{UserId, VideoId};
 use serde::Serialize;
-use store::{Batch, ReadError, Store, WriteError};
+use store::{ReadError, Store, WriteError};
 
 use idempotency::Idempotency;
 use limiter::Limiter;
@@ -103,13 +103,6 @@ impl Service {
             }
         }
         Ok(people)
-    }
-
-    /// Waits until what refused a write can be read: a refusal may be answered before the write that it is due to
-    /// is there.
-    pub(crate) async fn settled(&self) -> Result<()> {
-        self.store.write(Batch::new()).await?;
-        Ok(())
     }
 
     /// How full this service's queues are.
