@@ -100,7 +100,7 @@ export default {
   'studio.clear': 'Alle anzeigen',
   'studio.table': 'Meine Videos',
   'studio.video': 'Video',
-  'studio.privacy': 'Wer darf es sehen',
+  'studio.privacy': 'Sichtbarkeit',
   'studio.date': 'Datum',
   'studio.views': 'Aufrufe',
   'studio.likes': 'Likes',

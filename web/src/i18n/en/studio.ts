@@ -98,7 +98,7 @@ export default {
   'studio.clear': 'Show all',
   'studio.table': 'My videos',
   'studio.video': 'Video',
-  'studio.privacy': 'Who may watch',
+  'studio.privacy': 'Visibility',
   'studio.date': 'Date',
   'studio.views': 'Views',
   'studio.likes': 'Likes',
