@@ -118,6 +118,16 @@ impl VideoRecord {
         self.original.bytes + renditions + poster + captions
     }
 
+    /// The names of all its files.
+    pub(crate) fn files(&self) -> Vec<&str> {
+        let mut files = vec![self.original.file.as_str()];
+        files.extend(self.renditions.iter().flat_map(|one| [one.file.as_str(), one.playlist.as_str()]));
+        files.extend(self.poster.iter().flat_map(|poster| [poster.large.as_str(), poster.small.as_str()]));
+        files.extend(self.captions.iter().map(|caption| caption.file.as_str()));
+        files.extend(self.master.as_deref());
+        files
+    }
+
     /// As the other services know it.
     pub(crate) fn profile(&self, id: VideoId) -> VideoProfile {
         VideoProfile {

@@ -31,6 +31,10 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 /// Starts all workers.
 pub(crate) async fn start(context: &Context, service: &Arc<Service>, discovery: &Discovery) {
     service.store.queue(JOBS).release_all_leases().await;
+    let own = Arc::clone(service);
+    if let Ok(Err(error)) = tokio::task::spawn_blocking(move || own.tidy_unfinished()).await {
+        tracing::warn!(%error, "what a crash left could not be tidied up");
+    }
     let lanes = [(LANE_QUICK, QUICK_AT_ONCE), (LANE_SLOW, context.config.media.transcode_jobs)];
     for (lane, at_once) in lanes {
         for _ in 0..at_once {

@@ -338,6 +338,10 @@ async fn an_upload_and_its_processing_survive_kill_9() {
     assert!(settled["jobs"].as_array().unwrap().iter().all(|job| job["state"] == "done"), "{settled}");
     let video = world.video(&caller, created.video()).await;
     assert_eq!(video["renditions"].as_array().unwrap().len(), 2);
+    // The original, two renditions with their playlists, two posters, the master and perhaps its predecessor.
+    let folder = std::fs::read_dir(world.media().join(created.video().to_string())).unwrap();
+    let left: Vec<String> = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert!((8..=9).contains(&left.len()), "{left:?}");
     let again = world.append(&caller, &location, film.len(), Vec::new()).await;
     assert_eq!((again.status.as_u16(), again.video()), (204, created.video()));
     assert_eq!(world.get("/api/me/videos", &caller).await.body["items"].as_array().unwrap().len(), 1);

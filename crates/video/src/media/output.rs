@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::tool::{Program, Run, Tools};
 use super::{MediaError, RenditionPlan, codecs, playlist};
 
-/// Prefix of working folders inside a video's folder; what is left of one after a crash is litter.
+/// Prefix of working folders inside a video's folder.
 const WORK_PREFIX: &str = "work-";
 /// ffmpeg's names inside its working folder.
 const WORK_FILE: &str = "out.mp4";
@@ -78,19 +78,6 @@ impl Drop for WorkFolder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.path);
     }
-}
-
-/// Removes the working folders that a crash left in a video's folder. Blocking.
-///
-/// # Errors
-/// When the folder cannot be read.
-pub fn sweep(folder: &Path) -> Result<(), MediaError> {
-    for entry in std::fs::read_dir(folder).map_err(MediaError::file("list", folder))?.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(WORK_PREFIX) {
-            let _ = std::fs::remove_dir_all(entry.path());
-        }
-    }
-    Ok(())
 }
 
 /// A name that says nothing and was never used before.

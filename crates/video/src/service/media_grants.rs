@@ -20,15 +20,14 @@ impl Service {
         let known = self.visible(id, caller)?;
         let record = &known.record;
         let everybody = matches!(record.privacy, Privacy::Public | Privacy::Unlisted);
-        let with_original = record.original.sha256.is_some() && (record.download || caller.is(record.owner));
         Ok(MediaGrant {
             public: everybody && record.state == VideoState::Published,
-            files: files(id, &known, with_original),
+            files: files(id, &known, record.download || caller.is(record.owner)),
         })
     }
 }
 
-fn files(id: VideoId, known: &Known, with_original: bool) -> Vec<MediaFile> {
+fn files(id: VideoId, known: &Known, downloads: bool) -> Vec<MediaFile> {
     let record = &known.record;
     let file = |name: String, file: &str, content_type: &str, changes: bool| MediaFile {
         name,
@@ -44,7 +43,7 @@ fn files(id: VideoId, known: &Known, with_original: bool) -> Vec<MediaFile> {
     for one in &record.renditions {
         files.push(file(format!("{}.m3u8", one.height), &one.playlist, PLAYLIST, false));
         files.push(MediaFile {
-            download_name: Some(file_name(&record.title, &format!("{}p.mp4", one.height))),
+            download_name: downloads.then(|| file_name(&record.title, &format!("{}p.mp4", one.height))),
             ..file(format!("{}.mp4", one.height), &one.file, MP4, false)
         });
     }
@@ -55,7 +54,7 @@ fn files(id: VideoId, known: &Known, with_original: bool) -> Vec<MediaFile> {
     for caption in &record.captions {
         files.push(file(format!("captions/{}.vtt", caption.language), &caption.file, VTT, true));
     }
-    if with_original {
+    if downloads && record.original.sha256.is_some() {
         files.push(MediaFile {
             download_name: Some(record.original.name.clone()).filter(|name| !name.is_empty()),
             ..file("original".into(), &record.original.file, "application/octet-stream", false)

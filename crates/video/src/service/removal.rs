@@ -10,12 +10,14 @@ use super::change::{listed, listed_key, signed};
 use super::known;
 use crate::data::{
     ABOUTS, BYTES_USED, CHAPTERS, COUNTS, JOBS, Job, LISTED, LOG, OF_CHANNEL, OWNED, PROBES, STEPS, UPLOAD_OF, UPLOADS,
-    UPLOADS_OPEN, VIDEOS,
+    UPLOADS_OPEN, VIDEOS, VideoRecord,
 };
 use crate::error::{Error, Result};
 
 /// How often a removal is tried again when somebody changed the video meanwhile.
 const ATTEMPTS: usize = 16;
+/// Jobs looked through at the start.
+const UNFINISHED_MAX: usize = 100_000;
 /// Videos of a deleted channel that one piece of work removes.
 const REMOVED_AT_ONCE: usize = 100;
 
@@ -77,6 +79,34 @@ impl Service {
             batch = Self::forget_upload(batch, upload, id);
         }
         Ok(batch)
+    }
+
+    /// Removes what a crash in the middle of a step left in the folders of videos that are being processed: whatever
+    /// their records do not name. Blocking; before anything runs.
+    pub(crate) fn tidy_unfinished(&self) -> Result<()> {
+        for job in self.store.queue(JOBS).list(UNFINISHED_MAX)? {
+            let Some(Job::Step { video, .. }) = job.job else { continue };
+            if let Some(known) = self.known(video)? {
+                self.tidy(video, &known.record);
+            }
+        }
+        Ok(())
+    }
+
+    fn tidy(&self, id: VideoId, record: &VideoRecord) {
+        let named = record.files();
+        let Ok(entries) = std::fs::read_dir(self.folder(id)) else { return };
+        for entry in entries.flatten() {
+            if entry.file_name().to_str().is_some_and(|name| named.contains(&name)) {
+                continue;
+            }
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let removed =
+                if is_folder { std::fs::remove_dir_all(entry.path()) } else { std::fs::remove_file(entry.path()) };
+            if let Err(error) = removed {
+                tracing::warn!(path = %entry.path().display(), %error, "litter could not be removed");
+            }
+        }
     }
 
     /// Removes some videos of a channel that is gone; says whether all are gone now.

@@ -95,8 +95,8 @@ impl Service {
     pub(super) fn push_step(batch: Batch, video: VideoId, step: u32, record: &StepRecord, now: Timestamp) -> Batch {
         let makes_rendition = matches!(record.kind, JobKind::Remux | JobKind::Rendition);
         let lane = if record.kind == JobKind::Rendition { LANE_SLOW } else { LANE_QUICK };
-        // The first rendition of a film that cannot be played yet goes before all that only gets better.
-        let urgent = record.kind != JobKind::Rendition || step == FIRST_RENDITION_STEP;
+        // What makes a film playable goes before all that only makes it better.
+        let urgent = record.kind == JobKind::Probe || step == FIRST_RENDITION_STEP;
         let job = Job::Step { video, step };
         let push = Push {
             order_key: makes_rendition.then(|| video.bytes().to_vec()),
