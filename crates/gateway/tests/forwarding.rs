@@ -211,3 +211,24 @@ async fn one_address_may_not_ask_for_everything_at_once() {
     }
     assert!(statuses[..5].iter().all(|status| *status == 200) && statuses[7] == 429, "{statuses:?}");
 }
+
+#[tokio::test]
+async fn one_person_may_not_take_all_the_places() {
+    let mut config = config();
+    config.limits.calls_at_once = 2;
+    let gateway = Gateway::start_with(config).await;
+    gateway.admin().await;
+    let (alice, bob) = (gateway.user("alice").await, gateway.user("bob").await);
+    let _video = gateway
+        .upstream("video", async |request| {
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            echo(request).await
+        })
+        .await;
+    let slow = || gateway.send(Ask::new("GET", "/api/me/videos").by(&alice));
+    let other = gateway.send(Ask::new("GET", "/api/me/videos").by(&bob));
+    let (a, b, c, d) = tokio::join!(slow(), slow(), slow(), other);
+    let mut statuses = [a.status, b.status, c.status];
+    statuses.sort_unstable();
+    assert_eq!((statuses, d.status), ([200, 200, 429], 200));
+}

@@ -40,8 +40,8 @@ impl Grants {
     /// The file of this name, if the caller may have it.
     pub(crate) async fn file(&self, video: VideoId, name: &str, caller: &Caller) -> Result<(MediaFile, bool), Problem> {
         let mut granted = self.of(video, caller, GRANT_TTL).await?;
-        if !granted.files.contains_key(name) {
-            // Renditions appear one by one: it may be new.
+        if granted.files.get(name).is_none_or(|file| file.changes) {
+            // Renditions appear one by one: it may be new, or name another one now.
             granted = self.of(video, caller, GRANT_RENEW_AFTER).await?;
         }
         match granted.files.get(name) {

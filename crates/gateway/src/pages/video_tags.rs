@@ -77,7 +77,7 @@ fn structured(video: &Video, watch: &str, embed: &str, origin: &str) -> Value {
         "author": {
             "@type": "Person",
             "name": video.channel.name,
-            "url": format!("{origin}/channel/{}", video.channel.handle),
+            "url": format!("{origin}/@{}", video.channel.handle),
         },
         "interactionStatistic": [
             counter("WatchAction", video.views),

@@ -3,6 +3,7 @@
 use kit::Peer;
 use kit::http::{Routes, filter, reply};
 use proto::Problem;
+use proto::api::Page;
 use proto::api::instance::{Health, HealthStatus, QueueDepth, ServiceHealth};
 use proto::routes::Service as Owner;
 use warp::Filter;
@@ -42,7 +43,7 @@ impl App {
     }
 
     /// Every service's queues. One that is away is left out: its queues are in its own store.
-    pub(super) async fn queues(&self) -> Result<Vec<QueueDepth>, Problem> {
+    pub(super) async fn queues(&self) -> Result<Page<QueueDepth>, Problem> {
         let asked = self.peers.all().map(|peer| async move { (peer, within(peer.get("/internal/queues")).await) });
         let mut queues: Vec<QueueDepth> = Vec::new();
         for (peer, answer) in futures_util::future::join_all(asked).await {
@@ -52,7 +53,7 @@ impl App {
                 _ => tracing::warn!(service = peer.name(), "the queues of a service are not known"),
             }
         }
-        Ok(queues)
+        Ok(Page { items: queues, next_page_token: None })
     }
 }
 

@@ -127,3 +127,16 @@ async fn the_session_unused_for_longest_makes_room() {
     assert!(!f.sessions.is_live(first.record.id, f.user));
     assert_eq!(f.sessions.list(f.user).unwrap().len(), SESSIONS_PER_USER_MAX);
 }
+
+#[tokio::test]
+async fn what_has_run_out_is_swept_and_the_rest_stays() {
+    let f = fixture();
+    let old = f.begin().await;
+    let later = NOW.plus_ms(3_000_000);
+    let young = f.sessions.begin(f.user, &f.device, later, Batch::new()).await.unwrap();
+    let expired = f.sessions.expired(NOW.plus_ms(3_600_000)).unwrap();
+    assert_eq!(expired, [(f.user, old.record.id)]);
+    f.sessions.remove(&expired).await.unwrap();
+    assert!(!f.sessions.is_live(old.record.id, f.user) && f.sessions.is_live(young.record.id, f.user));
+    assert_eq!(f.sessions.list(f.user).unwrap().len(), 1);
+}
