@@ -19,7 +19,7 @@ let video;
 let comments = 0;
 
 before(async () => {
-  server = await Server.start();
+  server = await Server.start({ env: { DJSTREAM_LIMITS_COMMENTS_PER_MINUTE: '10000' } });
   ada = await new Client(server.url).register('ada', { setupToken: await server.setupToken() });
   people = [];
   for (let n = 0; n < PEOPLE; n += 1) people.push(await new Client(server.url).register(`person${n}`));
@@ -44,7 +44,7 @@ async function liveThrough(role) {
       const text = `${role} ${n} ${round}`;
       const said = await person.call('POST', `/api/videos/${video}/comments`, { text }).catch(() => ({ status: 0 }));
       if (said.status === 201) texts.push(text);
-      else assert.ok([0, 429, 502, 503].includes(said.status), `${said.status} ${JSON.stringify(said.body)}`);
+      else assert.ok([0, 503].includes(said.status), `${said.status} ${JSON.stringify(said.body)}`);
       if (said.status === 503) assert.ok(Number(said.headers.get('retry-after')) >= 1);
     }
   });

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 
 import { eventually } from './server.mjs';
 
-export const PASSWORD = 'correct horse battery staple';
+export const PASSWORD = 'seven quiet blue bicycles';
 
 export class Client {
   constructor(url, token) {
@@ -34,7 +34,8 @@ export class Client {
       const answer = await this.call(method, path, body);
       if (answer.status === 503) return undefined;
       if (answer.status >= 400) {
-        throw Object.assign(new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`), answer);
+        const said = `${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`;
+        throw Object.assign(new Error(said), answer, { final: true });
       }
       return answer;
     }).then((answer) => answer.body);
@@ -105,7 +106,7 @@ export class Client {
       async () => {
         const video = await this.get(`/api/videos/${id}`);
         if (states.includes(video.state)) return video;
-        if (video.state === 'failed') throw new Error(`failed: ${video.failure}`);
+        if (video.state === 'failed') throw Object.assign(new Error(`failed: ${video.failure}`), { final: true });
         return undefined;
       },
       options,

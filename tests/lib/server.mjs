@@ -23,7 +23,10 @@ export function freePort() {
   });
 }
 
-/** Waits until `check` answers something true, and answers that; names `what` when it never does. */
+/**
+ * Waits until `check` answers something true, and answers that; names `what` when it never does.
+ * An error that is `final` ends the waiting: it will not go away by itself.
+ */
 export async function eventually(what, check, { timeoutMs = 30_000, everyMs = 50 } = {}) {
   const end = Date.now() + timeoutMs;
   let last;
@@ -33,6 +36,7 @@ export async function eventually(what, check, { timeoutMs = 30_000, everyMs = 50
       if (value) return value;
       last = value;
     } catch (error) {
+      if (error.final) throw error;
       last = error;
     }
     await new Promise((wake) => setTimeout(wake, everyMs));
