@@ -128,24 +128,27 @@ fn is_transport_stream(head: &[u8]) -> bool {
 }
 
 fn refusal(head: &[u8]) -> Refusal {
-    let not_a_film = |what: &str| Refusal::new("not-a-video", format!("This file is {what}, not a video."));
-    if let Some(what) = text_kind(head) {
-        return not_a_film(what);
+    if let Some((what, advice)) = text_kind(head) {
+        return not_a_film(what, advice);
     }
     let kind = infer::get(head);
-    match kind.map(|kind| kind.matcher_type()) {
-        Some(infer::MatcherType::Image) => not_a_film("a picture"),
-        Some(infer::MatcherType::Audio) => {
+    match kind.map(|kind| (kind.matcher_type(), kind.mime_type())) {
+        Some((_, "application/pdf")) => not_a_film("a document", ""),
+        Some((_, "application/x-shockwave-flash")) => not_a_film("a Flash program", ""),
+        Some((infer::MatcherType::Image, _)) => not_a_film("a picture", ""),
+        Some((infer::MatcherType::Audio, _)) => {
             Refusal::new("no-picture", "This file has sound but no picture; only videos can be uploaded here.")
         }
-        Some(infer::MatcherType::Archive) => not_a_film("an archive: unpack it and upload the video that is inside"),
-        Some(infer::MatcherType::Doc | infer::MatcherType::Book) => not_a_film("a document"),
-        Some(infer::MatcherType::App) => not_a_film("a program"),
-        Some(infer::MatcherType::Video) => Refusal::new(
+        Some((infer::MatcherType::Archive, _)) => {
+            not_a_film("an archive", "Unpack it and upload the video that is inside.")
+        }
+        Some((infer::MatcherType::Doc | infer::MatcherType::Book, _)) => not_a_film("a document", ""),
+        Some((infer::MatcherType::App, _)) => not_a_film("a program", ""),
+        Some((infer::MatcherType::Video, _)) => Refusal::new(
             "container-unsupported",
             "This kind of video file is not supported; MP4, MOV, MKV, WebM, AVI, FLV, MPEG, OGV and WMV are.",
         ),
-        _ if head.get(4..8) == Some(b"ftyp") => not_a_film("a picture"),
+        _ if head.get(4..8) == Some(b"ftyp") => not_a_film("a picture", ""),
         _ => Refusal::new(
             "not-a-video",
             "This file has no picture or sound that can be read: it does not begin like any kind of video.",
@@ -153,23 +156,28 @@ fn refusal(head: &[u8]) -> Refusal {
     }
 }
 
-/// Text that ffmpeg would follow to other files, or take for something that it is not.
-fn text_kind(head: &[u8]) -> Option<&'static str> {
+fn not_a_film(what: &str, advice: &str) -> Refusal {
+    let sentence = format!("This file is {what}, not a video. {advice}");
+    Refusal::new("not-a-video", sentence.trim_end())
+}
+
+/// Text that ffmpeg would follow to other files, or take for something that it is not; and what to do instead.
+fn text_kind(head: &[u8]) -> Option<(&'static str, &'static str)> {
     let text = String::from_utf8_lossy(&head[..head.len().min(1024)]).to_ascii_lowercase();
     let text = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
     let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| text.starts_with(prefix));
     if starts(&["#extm3u", "[playlist]", "ffconcat", "[reference]"]) {
-        Some("a playlist: upload the video that it names")
+        Some(("a playlist", "Upload the video that it names."))
     } else if starts(&["file '", "file \"", "concat:"]) {
-        Some("a list of other files")
+        Some(("a list of other files", "Upload the video itself."))
     } else if text.contains("<mpd") || text.contains("<smoothstreamingmedia") || text.contains("<asx") {
-        Some("a description of a stream: upload the video itself")
+        Some(("a description of a stream", "Upload the video itself."))
     } else if starts(&["v=0\r", "v=0\n"]) {
-        Some("a description of a broadcast (SDP)")
+        Some(("a description of a broadcast (SDP)", ""))
     } else if text.contains("<svg") {
-        Some("a picture (SVG)")
+        Some(("a picture (SVG)", ""))
     } else if text.starts_with("<!doctype html") || text.contains("<html") {
-        Some("a web page")
+        Some(("a web page", ""))
     } else {
         None
     }
@@ -237,6 +245,7 @@ mod tests {
     fn every_other_file_gets_a_sentence() {
         assert_eq!(sniff(b"").unwrap_err().code, "file-empty");
         assert_eq!(sniff(b"PK\x03\x04 and so on").unwrap_err().code, "not-a-video");
+        assert_eq!(sniff(b"%PDF-1.7").unwrap_err().sentence, "This file is a document, not a video.");
         assert_eq!(sniff(b"ID3\x03\0\0\0\0\0\0").unwrap_err().code, "no-picture");
         assert_eq!(sniff(b"hello, I am a text").unwrap_err().code, "not-a-video");
     }
