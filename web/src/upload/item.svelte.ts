@@ -1,7 +1,7 @@
 import type { Processing } from '$/api/types';
 import type { Details } from './details';
 import { Estimator } from './estimator';
-import { overall, working } from './processing-watch';
+import { encoded, working } from './processing-watch';
 import type { UploadRecord } from './record';
 
 /**
@@ -94,7 +94,8 @@ export class UploadItem {
   processed(processing: Processing, now: number): boolean {
     this.processing = processing;
     const { state, jobs } = processing;
-    this.#work.add(now, overall(jobs));
+    const share = encoded(jobs);
+    if (share !== undefined) this.#work.add(now, share);
     this.processingLeft = this.#work.secondsLeft(1);
     const more = working(jobs);
     if (state === 'failed' || state === 'blocked') this.status = 'unplayable';

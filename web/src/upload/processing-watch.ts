@@ -61,6 +61,22 @@ export function overall(jobs: Job[]): number {
   return jobs.reduce((sum, job) => sum + (job.state === 'done' ? 1 : job.progress), 0) / jobs.length;
 }
 
+/**
+ * How much of the encoding is done, 0–1, by the number of pixels: what takes the time. `undefined` when there is
+ * nothing to encode.
+ */
+export function encoded(jobs: Job[]): number | undefined {
+  let done = 0;
+  let total = 0;
+  for (const { kind, height = 0, state, progress } of jobs) {
+    if (kind !== 'rendition') continue;
+    const weight = Math.max(1, height) ** 2;
+    total += weight;
+    done += weight * (state === 'done' ? 1 : progress);
+  }
+  return total > 0 ? done / total : undefined;
+}
+
 /** Whether a step may still change something. */
 export function working(jobs: Job[]): boolean {
   return jobs.some((job) => job.state === 'waiting' || job.state === 'running');

@@ -2,6 +2,9 @@ import { fileSize, t, timeSpan } from '$/i18n/index.svelte';
 import { explain } from '$/lib/errors';
 import type { UploadItem } from '$/upload/item.svelte';
 
+/** A shorter wait is over before it is read. */
+const WORTH_SAYING_S = 5;
+
 /** Where an upload is, in one sentence. */
 export function statusText(item: UploadItem, online: boolean): string {
   switch (item.status) {
@@ -20,7 +23,7 @@ export function statusText(item: UploadItem, online: boolean): string {
     case 'processing':
       return t('upload.processing');
     case 'playable':
-      return item.processingLeft === undefined
+      return item.processingLeft === undefined || item.processingLeft < WORTH_SAYING_S
         ? t('upload.playable')
         : t('upload.playableLeft', { time: timeSpan(item.processingLeft) });
     case 'done':
