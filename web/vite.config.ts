@@ -2,6 +2,7 @@ import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 import { bootScript } from './build/boot.ts';
+import { lucideIcons } from './build/icons.ts';
 import { mainChunk } from './build/chunks.ts';
 import { compress } from './build/compress.ts';
 
@@ -9,7 +10,7 @@ import { compress } from './build/compress.ts';
 const gateway = process.env.DJSTREAM_URL ?? 'http://127.0.0.1:8080';
 
 export default defineConfig({
-  plugins: [svelte(), bootScript(), compress()],
+  plugins: [lucideIcons(), svelte(), bootScript(), compress()],
   resolve: { alias: { $: fileURLToPath(new URL('./src', import.meta.url)) } },
   build: {
     target: 'es2022',
@@ -19,7 +20,7 @@ export default defineConfig({
     rolldownOptions: {
       output: {
         codeSplitting: {
-          groups: [{ name: mainChunk }],
+          groups: [{ name: mainChunk, debugName: 'main' }],
         },
       },
     },

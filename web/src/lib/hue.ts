@@ -1,10 +1,3 @@
-/** The same name always has the same hue, in degrees. */
-export function hueOf(name: string): number {
-  let hash = 0;
-  for (const character of name) hash = (hash * 31 + (character.codePointAt(0) ?? 0)) >>> 0;
-  return hash % 360;
-}
-
 /**
  * The OKLCH hue of an `#rrggbb` colour, in degrees, or `undefined` for greys and what is no colour.
  * Only the hue of the admin's accent is taken: lightness and chroma are ours, so contrast holds.

@@ -1,7 +1,9 @@
 import { getInstance } from '$/api/auth';
 import type { Instance } from '$/api/types';
-import { hueOfColor } from './hue';
 import { initialInstance } from './initial';
+
+/** What the style sheet has. */
+const DEFAULT_ACCENT = '#e5533d';
 
 const UNKNOWN: Instance = {
   name: 'DjStream',
@@ -46,9 +48,15 @@ class Site {
   #use(data: Instance): void {
     this.#data = data;
     this.#known = true;
-    const hue = hueOfColor(data.accent);
-    if (hue !== undefined) document.documentElement.style.setProperty('--accent-hue', String(hue));
+    if (data.accent && data.accent !== DEFAULT_ACCENT) void tint(data.accent);
   }
+}
+
+/** Only the hue is taken: lightness and chroma are ours, so that contrast holds. */
+async function tint(accent: string): Promise<void> {
+  const { hueOfColor } = await import('./hue');
+  const hue = hueOfColor(accent);
+  if (hue !== undefined) document.documentElement.style.setProperty('--accent-hue', String(hue));
 }
 
 export const site = new Site();

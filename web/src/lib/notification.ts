@@ -16,7 +16,9 @@ export function notificationText(notification: Notification): string {
     case 'mention':
       return t('notification.mention', { name });
     case 'like':
-      return count > 1 ? t('notification.likes', { name, count: count - 1, title }) : t('notification.like', { name, title });
+      return count > 1
+        ? t('notification.likes', { name, count: count - 1, title })
+        : t('notification.like', { name, title });
     case 'subscriber':
       return t('notification.subscriber', { name, channel });
     case 'processing-done':

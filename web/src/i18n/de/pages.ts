@@ -2,6 +2,35 @@ import type { PagesCatalogue } from '../catalogue';
 
 /** German: what single pages say. */
 export default {
+  'error.loginFailed': 'Der Name oder das Passwort ist falsch.',
+  'error.quota': 'Dein Speicherplatz ist aufgebraucht. Lösche etwas, um Platz zu schaffen.',
+  'error.usernameTaken': 'Dieser Benutzername ist vergeben.',
+  'error.emailTaken': 'Zu dieser E-Mail-Adresse gibt es schon ein Konto.',
+  'error.handleTaken': 'Dieser Kurzname ist vergeben.',
+  'error.passwordTooWeak': 'Wähle ein längeres oder weniger verbreitetes Passwort.',
+  'error.approvalPending': 'Dein Konto wartet darauf, dass ein Admin es freigibt.',
+  'error.setupToken':
+    'Der Einrichtungslink stimmt nicht oder wurde schon benutzt. Der aktuelle steht im Protokoll des Servers.',
+  'error.registrationClosed': 'Diese Seite nimmt keine neuen Konten an.',
+  'error.commentsClosed': 'Die Kommentare sind geschlossen.',
+  'error.channelNotEmpty': 'Dieser Kanal hat noch Videos. Lösche oder verschiebe sie zuerst.',
+
+  'privacy.public': 'Öffentlich',
+  'privacy.unlisted': 'Nicht gelistet',
+  'privacy.private': 'Privat',
+  'privacy.internal': 'Nur Mitglieder',
+  'privacy.password': 'Mit Passwort',
+
+  'subscribe.subscribe': 'Abonnieren',
+  'subscribe.to': '{name} abonnieren',
+  'subscribe.subscribed': 'Abonniert',
+  'subscribe.options': 'Abo von {name}',
+  'subscribe.notifyAll': 'Über neue Videos benachrichtigen',
+  'subscribe.notifyNone': 'Nur in meinen Abos',
+  'subscribe.end': 'Abo beenden',
+  'subscribe.done': 'Du hast {name} abonniert.',
+  'subscribe.undone': 'Dein Abo von {name} ist beendet.',
+
   'search.results': 'Ergebnisse für „{query}“',
   'search.prompt': 'Was suchst du?',
   'search.promptText': 'Tippe oben ein paar Wörter. Kleine Tippfehler machen nichts.',

@@ -2,6 +2,34 @@ import type { Message } from '../catalogue';
 
 /** English: what single pages say. */
 export default {
+  'error.loginFailed': 'The name or the password is wrong.',
+  'error.quota': 'Your storage is used up. Delete something to make room.',
+  'error.usernameTaken': 'This username is taken.',
+  'error.emailTaken': 'There is an account with this e-mail address already.',
+  'error.handleTaken': 'This handle is taken.',
+  'error.passwordTooWeak': 'Choose a longer or less common password.',
+  'error.approvalPending': 'Your account is waiting for an admin to approve it.',
+  'error.setupToken': 'The set-up link is not right or was used already. The server’s log shows the current one.',
+  'error.registrationClosed': 'This site takes no new accounts.',
+  'error.commentsClosed': 'Comments are closed.',
+  'error.channelNotEmpty': 'This channel still has videos. Delete or move them first.',
+
+  'privacy.public': 'Public',
+  'privacy.unlisted': 'Unlisted',
+  'privacy.private': 'Private',
+  'privacy.internal': 'Members only',
+  'privacy.password': 'With password',
+
+  'subscribe.subscribe': 'Subscribe',
+  'subscribe.to': 'Subscribe to {name}',
+  'subscribe.subscribed': 'Subscribed',
+  'subscribe.options': 'Subscription to {name}',
+  'subscribe.notifyAll': 'Tell me about new videos',
+  'subscribe.notifyNone': 'Only in my feed',
+  'subscribe.end': 'Unsubscribe',
+  'subscribe.done': 'You subscribe to {name}.',
+  'subscribe.undone': 'You no longer subscribe to {name}.',
+
   'search.results': 'Results for “{query}”',
   'search.prompt': 'What are you looking for?',
   'search.promptText': 'Type a few words above. Small typing errors are forgiven.',
