@@ -15,6 +15,8 @@ export default ts.config(
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
       eqeqeq: ['error', 'always', { null: 'ignore' }],
       'no-console': 'error',
+      // `request<void>` is a call that answers nothing.
+      '@typescript-eslint/no-invalid-void-type': 'off',
     },
   },
   {
@@ -23,6 +25,8 @@ export default ts.config(
     rules: {
       // SvelteKit's rule; our router takes plain paths.
       'svelte/no-navigation-without-resolve': 'off',
+      // Plain maps, sets and dates are plain on purpose: what is shown is `$state` beside them.
+      'svelte/prefer-svelte-reactivity': 'off',
       // Spreading onto an element brings Svelte's code for every kind of attribute: 2 kB on the first page.
       'no-restricted-syntax': ['error', 'SvelteElement[kind="html"] > SvelteStartTag > SvelteSpreadAttribute'],
     },
