@@ -9,6 +9,10 @@ function own(pattern: string, load: PageEntry['load']): PageEntry {
 /** Every page of the app. The first pattern that matches wins; what matches none is not found. */
 export const PAGES: PageEntry[] = [
   { pattern: '/', load: () => import('./Home.svelte'), coreWords: true },
+  { pattern: '/watch/:id', load: () => import('./Watch.svelte'), layout: 'film' },
+  { pattern: '/@:handle', load: () => import('./Channel.svelte') },
+  { pattern: '/watch/:id', load: () => import('./Watch.svelte'), layout: 'film' },
+  { pattern: '/embed/:id', load: () => import('./Embed.svelte'), layout: 'bare' },
   { pattern: '/search', load: () => import('./Search.svelte') },
   { pattern: '/feed', load: () => import('./Feed.svelte'), signedIn: true },
 
@@ -27,6 +31,8 @@ export const PAGES: PageEntry[] = [
   own('/settings', () => import('./Settings.svelte')),
   own('/channels/new', () => import('./ChannelNew.svelte')),
   own('/@:handle/edit', () => import('./ChannelEdit.svelte')),
+  { pattern: '/@:handle', load: () => import('./Channel.svelte') },
+  { pattern: '/c/:handle', load: () => import('./Channel.svelte') },
 
   { pattern: '/about', load: () => import('./About.svelte') },
 ];
