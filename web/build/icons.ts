@@ -38,7 +38,9 @@ function text(file: string): Promise<string> {
 export function shapes(source: string): string {
   const data = /const iconData = (\{.*\});/.exec(source)?.[1];
   if (data === undefined) throw new Error('an icon of Lucide has an unknown form');
-  return (JSON.parse(data) as { node: Node[] }).node.map(([tag, attributes]) => `<${tag}${written(attributes)}/>`).join('');
+  return (JSON.parse(data) as { node: Node[] }).node
+    .map(([tag, attributes]) => `<${tag}${written(attributes)}/>`)
+    .join('');
 }
 
 function written(attributes: Record<string, string>): string {

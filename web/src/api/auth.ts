@@ -5,8 +5,7 @@ export const getInstance = () => request<Instance>('GET', '/api/instance', { ano
 
 export const getHealth = () => request<Health>('GET', '/api/health', { anonymous: true });
 
-export const register = (body: Register) =>
-  request<SignedIn>('POST', '/api/auth/register', { body, anonymous: true });
+export const register = (body: Register) => request<SignedIn>('POST', '/api/auth/register', { body, anonymous: true });
 
 export const login = (body: Login) => request<SignedIn>('POST', '/api/auth/login', { body, anonymous: true });
 

@@ -2,8 +2,8 @@ import { getInstance } from '$/api/auth';
 import type { Instance } from '$/api/types';
 import { initialInstance } from './initial';
 
-/** What the style sheet has. */
-const DEFAULT_ACCENT = '#e5533d';
+/** The server's default, which the style sheet has as its own coral. */
+const DEFAULT_ACCENT = '#e5484d';
 
 const UNKNOWN: Instance = {
   name: 'DjStream',

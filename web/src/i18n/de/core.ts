@@ -36,7 +36,7 @@ export default {
   'nav.menu': 'Navigation',
   'nav.more': 'Mehr',
   'nav.home': 'Start',
-  'nav.homeOf': 'Startseite',
+  'nav.homeOf': '{name}: Startseite',
   'nav.feed': 'Abos',
   'nav.subscriptions': 'Abos',
   'nav.upload': 'Hochladen',

@@ -36,7 +36,7 @@ export default {
   'nav.menu': 'Navigation',
   'nav.more': 'More',
   'nav.home': 'Home',
-  'nav.homeOf': 'Home',
+  'nav.homeOf': '{name}: home page',
   'nav.feed': 'Subscriptions',
   'nav.subscriptions': 'Subscriptions',
   'nav.upload': 'Upload',
