@@ -10,8 +10,6 @@ function own(pattern: string, load: PageEntry['load']): PageEntry {
 export const PAGES: PageEntry[] = [
   { pattern: '/', load: () => import('./Home.svelte'), coreWords: true },
   { pattern: '/watch/:id', load: () => import('./Watch.svelte'), layout: 'film' },
-  { pattern: '/@:handle', load: () => import('./Channel.svelte') },
-  { pattern: '/watch/:id', load: () => import('./Watch.svelte'), layout: 'film' },
   { pattern: '/embed/:id', load: () => import('./Embed.svelte'), layout: 'bare' },
   { pattern: '/search', load: () => import('./Search.svelte') },
   { pattern: '/feed', load: () => import('./Feed.svelte'), signedIn: true },
