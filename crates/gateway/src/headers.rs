@@ -12,8 +12,7 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
-/// Scripts come from us and from nowhere else, as files. Styles may be inline: parts of the player bring their
-/// own in their shadow trees. hls.js hands the film to the player as `blob:`, and works in a worker.
+/// Scripts and styles come from us and from nowhere else, as files. hls.js hands the film to the player as `blob:`.
 const PAGE_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; \
     img-src 'self' data: blob:; media-src 'self' blob:; worker-src 'self' blob:; connect-src 'self'; \
     object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors ";
