@@ -12,6 +12,8 @@ export class Thread extends PagedList<Comment> {
     sort: () => CommentSort,
     /** The comment that these answer. */
     private readonly parent?: string,
+    /** One is gone for good. */
+    private readonly onerase?: () => void,
   ) {
     super(
       (page) => (parent === undefined ? listComments(video, sort(), page) : listReplies(parent, page)),
@@ -36,9 +38,13 @@ export class Thread extends PagedList<Comment> {
   /** Takes one away; one with replies leaves its place. Says whether it is gone. */
   async erase(comment: Comment): Promise<boolean> {
     await deleteComment(comment.id);
-    if (comment.replies === 0) this.remove(comment.id);
-    else this.replace({ ...comment, author: undefined, text: '', deleted: true });
-    return comment.replies === 0;
+    if (comment.replies > 0) {
+      this.replace({ ...comment, author: undefined, text: '', deleted: true });
+      return false;
+    }
+    this.remove(comment.id);
+    this.onerase?.();
+    return true;
   }
 
   /** Shows the rating at once, and takes it back when it is refused. */
