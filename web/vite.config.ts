@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 import { bootScript } from './build/boot.ts';
 import { lucideIcons } from './build/icons.ts';
-import { mainChunk } from './build/chunks.ts';
+import { sharedChunks } from './build/chunks.ts';
 import { compress } from './build/compress.ts';
 
 // The gateway that the dev server passes API calls on to.
@@ -15,12 +15,17 @@ export default defineConfig({
   build: {
     target: 'es2022',
     assetsInlineLimit: 0,
-    modulePreload: { polyfill: false },
+    // The boot script preloads what matters; lists of scripts for every page would only make the main file larger.
+    modulePreload: {
+      polyfill: false,
+      resolveDependencies: (_file, deps, context) =>
+        context.hostType === 'html' ? deps : deps.filter((dep) => dep.endsWith('.css')),
+    },
     reportCompressedSize: false,
     rolldownOptions: {
       output: {
         codeSplitting: {
-          groups: [{ name: mainChunk, debugName: 'main' }],
+          groups: sharedChunks,
         },
       },
     },

@@ -6,8 +6,7 @@
     // Storage may be forbidden; the system's theme is used then.
   }
   if (theme === 'light' || theme === 'dark') document.documentElement.dataset.theme = theme;
-  if (!location.pathname.startsWith('/watch/')) return;
-  for (const href of __WATCH_PRELOADS__) {
+  for (const href of __PRELOADS__[location.pathname.split('/')[1]] ?? []) {
     const link = document.createElement('link');
     const style = href.endsWith('.css');
     link.rel = style ? 'preload' : 'modulepreload';
