@@ -125,6 +125,7 @@ export default {
   'share.link': 'Link',
   'share.startAt': 'Beginnen bei {time}',
   'share.copy': 'Kopieren',
+  'share.embedCopied': 'Code zum Einbetten kopiert.',
   'share.embed': 'Code zum Einbetten',
   'share.system': 'Mit einer App teilen …',
 

@@ -121,6 +121,7 @@ export default {
   'share.link': 'Link',
   'share.startAt': 'Start at {time}',
   'share.copy': 'Copy',
+  'share.embedCopied': 'Embed code copied.',
   'share.embed': 'Embed code',
   'share.system': 'Share with an app …',
 
