@@ -1,3 +1,4 @@
+import { untrack } from 'svelte';
 import { ApiError, type PageQuery } from '$/api/client';
 import type { Page } from '$/api/types';
 
@@ -32,7 +33,8 @@ export class PagedList<T> {
   async load(): Promise<void> {
     this.#abort.abort();
     const abort = (this.#abort = new AbortController());
-    if (this.items.length === 0) this.status = 'loading';
+    // Not tracked: an effect that loads would otherwise run again when the items arrive, for ever.
+    if (untrack(() => this.items.length === 0)) this.status = 'loading';
     try {
       const page = await this.fetchPage({ limit: this.limit, signal: abort.signal });
       if (abort.signal.aborted) return;
