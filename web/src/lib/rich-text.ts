@@ -53,10 +53,14 @@ function withoutSentenceEnd(link: string): string {
   let text = link;
   for (;;) {
     const last = text.at(-1) ?? '';
-    const unbalanced = (last === ')' && !text.includes('(')) || (last === ']' && !text.includes('['));
+    const unbalanced = (last === ')' && more(text, ')', '(')) || (last === ']' && more(text, ']', '['));
     if (!unbalanced && !'.,;:!?\'"…'.includes(last)) return text;
     text = text.slice(0, -1);
   }
+}
+
+function more(text: string, one: string, other: string): boolean {
+  return text.split(one).length > text.split(other).length;
 }
 
 /** '1:05' → 65, '1:02:03' → 3723, '90' → 90, '1h2m3s' → 3723 */
