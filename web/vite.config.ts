@@ -14,6 +14,8 @@ export default defineConfig({
   resolve: { alias: { $: fileURLToPath(new URL('./src', import.meta.url)) } },
   build: {
     target: 'es2022',
+    // These know `light-dark()`: written out for older ones, it would not follow the player, which is always dark.
+    cssTarget: ['chrome123', 'firefox120', 'safari17.5'],
     assetsInlineLimit: 0,
     // The boot script preloads what matters; lists of scripts for every page would only make the main file larger.
     modulePreload: {
