@@ -61,13 +61,6 @@ pub(crate) const FEED: Table<FeedKey, FeedRecord> = Table::new("feed");
 /// (channel, video): the videos of a channel, in every state.
 pub(crate) const VIDEOS_OF: Table<(IdKey, IdKey), ()> = Table::new("videos-of");
 
-/// (user, `Idempotency-Key`): what was asked.
-pub(crate) const REMEMBERED: Table<(IdKey, String), Remembered> = Table::new("remembered");
-/// (user, `Idempotency-Key`): what was answered.
-pub(crate) const REMEMBERED_ANSWERS: Texts<(IdKey, String)> = Texts::new("remembered-answers");
-/// (time, user, `Idempotency-Key`): what can be forgotten first.
-pub(crate) const REMEMBERED_BY_TIME: Table<(i64, IdKey, String), ()> = Table::new("remembered-by-time");
-
 /// What the other services are told.
 pub(crate) const LOG: Log<ChannelEvent> = Log::new(EVENTS, &["video", "notification"]);
 /// What is done after the answer.
@@ -155,15 +148,6 @@ impl From<Rank> for u128 {
 pub(crate) struct FeedRecord {
     /// Whether only those signed in may see it.
     pub internal: bool,
-}
-
-/// A request that was answered, by its `Idempotency-Key`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Remembered {
-    /// Of what was asked.
-    pub digest: [u8; 16],
-    /// When.
-    pub at: Timestamp,
 }
 
 /// What is done after the answer.

@@ -42,9 +42,6 @@ pub(crate) enum Error {
     /// It was changed since the caller read it.
     #[error("it was changed since you read it")]
     PreconditionFailed,
-    /// The `Idempotency-Key` was used for another request.
-    #[error("this Idempotency-Key was used with another request")]
-    KeyReused,
     /// Others changed the same thing again and again.
     #[error("others change this at the same moment")]
     Conflict,
@@ -69,7 +66,6 @@ impl Error {
             Self::ChannelNotEmpty => codes::CHANNEL_NOT_EMPTY,
             Self::TooMany { .. } => codes::TOO_MANY,
             Self::PreconditionFailed => codes::PRECONDITION_FAILED,
-            Self::KeyReused => codes::IDEMPOTENCY_KEY_REUSED,
             Self::Conflict => codes::CONFLICT,
             Self::Write(_) | Self::Read(_) | Self::Problem(_) => codes::INTERNAL,
         }

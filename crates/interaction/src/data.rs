@@ -67,13 +67,6 @@ pub(crate) const VIDEOS: Table<IdKey, VideoProfile> = Table::new("videos");
 /// Videos that were deleted: nothing is written about them any more.
 pub(crate) const GONE: Table<IdKey, ()> = Table::new("gone");
 
-/// (user, `Idempotency-Key`): what was asked.
-pub(crate) const REMEMBERED: Table<(IdKey, String), Remembered> = Table::new("remembered");
-/// (user, `Idempotency-Key`): what was answered.
-pub(crate) const REMEMBERED_ANSWERS: Texts<(IdKey, String)> = Texts::new("remembered-answers");
-/// (time, user, `Idempotency-Key`): what can be forgotten first.
-pub(crate) const REMEMBERED_BY_TIME: Table<(i64, IdKey, String), ()> = Table::new("remembered-by-time");
-
 /// What video is told.
 pub(crate) const LOG: Log<InteractionEvent> = Log::new(EVENTS, &["video"]);
 /// Who is to be told something.
@@ -151,15 +144,6 @@ pub(crate) struct CommentRecord {
 pub(crate) struct HistoryRecord {
     pub watched_at: Timestamp,
     pub position_seconds: f64,
-}
-
-/// A request that was answered, by its `Idempotency-Key`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Remembered {
-    /// Of what was asked.
-    pub digest: [u8; 16],
-    /// When.
-    pub at: Timestamp,
 }
 
 /// What was answered and is still to be counted and told. A job has all that it needs: the consumer asks nobody.

@@ -38,9 +38,6 @@ pub(crate) enum Error {
     /// The ranked list that the token belongs to is no longer kept.
     #[error("this list is no longer kept: start again at its first page")]
     ListExpired,
-    /// The `Idempotency-Key` was used for another request.
-    #[error("this Idempotency-Key was used with another request")]
-    KeyReused,
     /// Others changed the same thing again and again.
     #[error("others change this at the same moment")]
     Conflict,
@@ -64,7 +61,6 @@ impl Error {
             Self::CommentsClosed => codes::COMMENTS_CLOSED,
             Self::TooFast { .. } => codes::RATE_LIMITED,
             Self::ListExpired => codes::INVALID_PAGE_TOKEN,
-            Self::KeyReused => codes::IDEMPOTENCY_KEY_REUSED,
             Self::Conflict => codes::CONFLICT,
             Self::Write(_) | Self::Read(_) | Self::Problem(_) => codes::INTERNAL,
         }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! DATA/run/              sockets and their locks (0700)
-//! DATA/<service>/        one service's database
+//! DATA/<service>/        one service's database (0700)
 //! DATA/media/            media files
 //! DATA/setup-token       the one-time token, until there is an admin (0600)
 //! ```
@@ -13,6 +13,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use proto::routes::Service;
 
 use crate::limits::SOCKET_PATH_MAX_BYTES;
 
@@ -66,6 +68,12 @@ impl DataFolder {
         private_folder(&root, false).map_err(failed(&root))?;
         private_folder(&folder.run(), true).map_err(failed(&folder.run()))?;
         private_folder(&folder.media(), false).map_err(failed(&folder.media()))?;
+        // Hashes of passwords and the keys that sign tokens are in there, and the folder around them may have
+        // been made by somebody else, for everyone to enter.
+        for service in Service::ALL {
+            let database = folder.service(service.name());
+            private_folder(&database, true).map_err(failed(&database))?;
+        }
         Ok(folder)
     }
 
@@ -131,6 +139,22 @@ mod tests {
         let data = DataFolder::open(&scratch.path().join("data")).unwrap();
         assert_eq!(fs::metadata(data.run()).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(data.socket("video"), scratch.path().join("data/run/video.sock"));
+    }
+
+    #[test]
+    fn databases_are_private_in_a_folder_that_others_may_enter() {
+        let scratch = tempfile::tempdir().unwrap();
+        let root = scratch.path().join("data");
+        fs::create_dir_all(root.join("gateway")).unwrap();
+        for folder in [root.clone(), root.join("gateway")] {
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let data = DataFolder::open(&root).unwrap();
+        for service in Service::ALL {
+            let rights = fs::metadata(data.service(service.name())).unwrap().permissions().mode();
+            assert_eq!(rights & 0o777, 0o700, "{}", service.name());
+        }
+        assert_eq!(fs::metadata(&root).unwrap().permissions().mode() & 0o777, 0o755, "the folder itself is the admin's");
     }
 
     #[test]

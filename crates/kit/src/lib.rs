@@ -12,6 +12,7 @@ pub mod config;
 mod context;
 mod data_folder;
 pub mod http;
+pub mod idempotency;
 pub mod limits;
 pub mod logs;
 pub mod paging;

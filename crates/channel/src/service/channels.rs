@@ -1,6 +1,7 @@
 //! Channels: make, read, edit, delete.
 
 use kit::caller::Caller;
+use kit::idempotency::{Idempotency, REMEMBERED, remember, remembered};
 use kit::paging::PageQuery;
 use proto::api::Page;
 use proto::api::channel::{Channel, ChannelAndMe, CreateChannel, Link, PatchChannel, Subscription};
@@ -9,10 +10,10 @@ use proto::{ChannelId, Timestamp, UserId};
 use store::{Batch, Push, Scan, WriteError};
 
 use super::text::{check_handle, check_url, line, text};
-use super::{ATTEMPTS, Idempotency, Service, cut};
+use super::{ATTEMPTS, Service, cut};
 use crate::data::{
-    ABOUTS, About, CHANNELS, ChannelRecord, FEED, HANDLES, IdKey, JOBS, Job, LOG, OWNED, OWNED_COUNT, REMEMBERED,
-    SUBSCRIBER_COUNT, SUBSCRIPTIONS, VIDEOS_OF,
+    ABOUTS, About, CHANNELS, ChannelRecord, FEED, HANDLES, IdKey, JOBS, Job, LOG, OWNED, OWNED_COUNT, SUBSCRIBER_COUNT,
+    SUBSCRIPTIONS, VIDEOS_OF,
 };
 use crate::error::{Error, Result};
 
@@ -40,7 +41,7 @@ impl Service {
     ) -> Result<Channel> {
         let user = caller.signed_in()?;
         let request = Idempotency::of(user, key, "channel", &body);
-        if let Some(answer) = self.remembered(request.as_ref(), now)? {
+        if let Some(answer) = remembered(&self.store, request.as_ref(), now)? {
             return Ok(answer);
         }
         check_handle(&body.handle)?;
@@ -69,15 +70,15 @@ impl Service {
             .put(OWNED, &(user.bytes(), id.bytes()), &())
             .add_bounded(OWNED_COUNT, &user.bytes(), 1, 0..=self.limits.channels)
             .push(JOBS, Push::new(&Job::Announce(id)));
-        let batch = self.remember(batch, request.as_ref(), &answer, now)?;
+        let batch = remember(&self.store, batch, request.as_ref(), &answer, now)?;
         match self.store.write(batch).await {
             Ok(_) => Ok(answer),
             Err(WriteError::Assertion { table, .. }) if table == REMEMBERED.name() => {
-                self.remembered(request.as_ref(), now)?.ok_or(Error::Conflict)
+                remembered(&self.store, request.as_ref(), now)?.ok_or(Error::Conflict)
             }
             // The same request at the same moment may have taken the handle.
             Err(WriteError::Assertion { .. }) => {
-                self.remembered(request.as_ref(), now)?.ok_or(Error::HandleTaken(body.handle))
+                remembered(&self.store, request.as_ref(), now)?.ok_or(Error::HandleTaken(body.handle))
             }
             Err(WriteError::Bounds { .. }) => Err(Error::TooMany { what: "channels", limit: self.limits.channels }),
             Err(error) => Err(error.into()),

@@ -1,6 +1,7 @@
 //! The items of a playlist and their order.
 
 use kit::caller::Caller;
+use kit::idempotency::{Idempotency, REMEMBERED, remember, remembered};
 use kit::paging::PageQuery;
 use proto::api::Page;
 use proto::api::playlist::{AddItem, PatchItem, PlaylistItem};
@@ -11,10 +12,8 @@ use store::{Batch, Scan, Store, WriteError};
 
 use super::playlists::touched;
 use super::text::text;
-use super::{Idempotency, Service, cut};
-use crate::data::{
-    ITEM_COUNT, ITEM_RANKS, ITEMS, IdKey, ItemRecord, LOG, PLAYLISTS, PlaylistRecord, REMEMBERED, Rank, SAVED,
-};
+use super::{Service, cut};
+use crate::data::{ITEM_COUNT, ITEM_RANKS, ITEMS, IdKey, ItemRecord, LOG, PLAYLISTS, PlaylistRecord, Rank, SAVED};
 use crate::error::{Error, Result};
 use crate::rank::{self, Spread};
 
@@ -39,7 +38,7 @@ impl Service {
     ) -> Result<PlaylistItem> {
         let user = caller.signed_in()?;
         let request = Idempotency::of(user, key, &format!("item {playlist}"), &body);
-        if let Some(answer) = self.remembered(request.as_ref(), now)? {
+        if let Some(answer) = remembered(&self.store, request.as_ref(), now)? {
             return Ok(answer);
         }
         let record = checked(ItemRecord {
@@ -58,11 +57,11 @@ impl Service {
         let item = ItemId::generate();
         let answer = shown(item, record.clone(), video);
         let batch = self.addition(playlist, &of, written, item, &record, now)?;
-        let batch = self.remember(batch, request.as_ref(), &answer, now)?;
+        let batch = remember(&self.store, batch, request.as_ref(), &answer, now)?;
         match self.store.write(batch).await {
             Ok(_) => Ok(answer),
             Err(WriteError::Assertion { table, .. }) if table == REMEMBERED.name() => {
-                self.remembered(request.as_ref(), now)?.ok_or(Error::Conflict)
+                remembered(&self.store, request.as_ref(), now)?.ok_or(Error::Conflict)
             }
             Err(WriteError::Bounds { .. }) => Err(Error::TooMany { what: "items", limit: self.limits.playlist_items }),
             Err(error) => Err(error.into()),

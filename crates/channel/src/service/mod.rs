@@ -2,7 +2,6 @@
 
 mod channels;
 mod feed;
-mod idempotency;
 mod items;
 mod playlists;
 mod removal;
@@ -21,8 +20,6 @@ use proto::{UserId, VideoId};
 use serde::Serialize;
 use store::{ReadError, Store, WriteError};
 use tokio::sync::{Mutex, MutexGuard};
-
-use idempotency::Idempotency;
 
 use crate::data::{IdKey, JOBS, USERS, VIDEOS};
 use crate::error::{Error, Result};

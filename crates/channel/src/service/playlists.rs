@@ -1,6 +1,7 @@
 //! Playlists: make, read, edit, delete. 'Watch later' is there for everyone, and is written when it is first used.
 
 use kit::caller::Caller;
+use kit::idempotency::{Idempotency, REMEMBERED, remember, remembered};
 use kit::paging::PageQuery;
 use proto::api::playlist::{CreatePlaylist, PatchPlaylist, Playlist, PlaylistKind, PlaylistPrivacy};
 use proto::api::{Page, Person};
@@ -8,10 +9,10 @@ use proto::{PlaylistId, Timestamp, UserId};
 use store::{Batch, Desc, Push, Scan, WriteError};
 
 use super::text::{line, text};
-use super::{Idempotency, Service, cut};
+use super::{Service, cut};
 use crate::data::{
     ITEM_COUNT, ITEMS, IdKey, JOBS, Job, PLAYLIST_COUNT, PLAYLIST_TEXTS, PLAYLISTS, PLAYLISTS_OF, PlaylistRecord,
-    REMEMBERED, VIDEOS,
+    VIDEOS,
 };
 use crate::error::{Error, Result};
 
@@ -63,7 +64,7 @@ impl Service {
     ) -> Result<Playlist> {
         let user = caller.signed_in()?;
         let request = Idempotency::of(user, key, "playlist", &body);
-        if let Some(answer) = self.remembered(request.as_ref(), now)? {
+        if let Some(answer) = remembered(&self.store, request.as_ref(), now)? {
             return Ok(answer);
         }
         let record = PlaylistRecord {
@@ -86,11 +87,11 @@ impl Service {
             .put_text(PLAYLIST_TEXTS, &id.bytes(), &description)
             .put(PLAYLISTS_OF, &(user.bytes(), Desc(id.bytes())), &())
             .add_bounded(PLAYLIST_COUNT, &user.bytes(), 1, 0..=self.limits.playlists);
-        let batch = self.remember(batch, request.as_ref(), &answer, now)?;
+        let batch = remember(&self.store, batch, request.as_ref(), &answer, now)?;
         match self.store.write(batch).await {
             Ok(_) => Ok(answer),
             Err(WriteError::Assertion { table, .. }) if table == REMEMBERED.name() => {
-                self.remembered(request.as_ref(), now)?.ok_or(Error::Conflict)
+                remembered(&self.store, request.as_ref(), now)?.ok_or(Error::Conflict)
             }
             Err(WriteError::Bounds { .. }) => Err(Error::TooMany { what: "playlists", limit: self.limits.playlists }),
             Err(error) => Err(error.into()),

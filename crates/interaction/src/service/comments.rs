@@ -1,6 +1,7 @@
 //! Comments: write, edit, delete.
 
 use kit::Caller;
+use kit::idempotency::{Idempotency, REMEMBERED, remember, remembered};
 use proto::api::account::Role;
 use proto::api::interaction::{Comment, CreateComment, PatchComment};
 use proto::api::notification::NotificationKind;
@@ -10,10 +11,10 @@ use proto::{CommentId, Timestamp, UserId, VideoId};
 use store::{Batch, Push, WriteError};
 
 use super::mentions::mentions;
-use super::{ATTEMPTS, Idempotency, Service};
+use super::{ATTEMPTS, Service};
 use crate::data::{
-    COMMENT_TEXTS, COMMENTS, CommentRecord, Commented, GONE, JOBS, Job, LANE_INTERACTIONS, LANE_REMOVALS, REMEMBERED,
-    REPLIES, REPLY_COUNT, THREAD_SIZE, THREADS, WRITTEN_BY,
+    COMMENT_TEXTS, COMMENTS, CommentRecord, Commented, GONE, JOBS, Job, LANE_INTERACTIONS, LANE_REMOVALS, REPLIES,
+    REPLY_COUNT, THREAD_SIZE, THREADS, WRITTEN_BY,
 };
 use crate::error::{Error, Result};
 
@@ -37,7 +38,7 @@ impl Service {
     ) -> Result<Comment> {
         let user = caller.signed_in()?;
         let request = Idempotency::of(user, key, &format!("comment {id}"), &body);
-        if let Some(answer) = self.remembered(request.as_ref(), now)? {
+        if let Some(answer) = remembered(&self.store, request.as_ref(), now)? {
             return Ok(answer);
         }
         let video = self.visible_video(caller, id).await?;
@@ -65,11 +66,11 @@ impl Service {
         let tell = self.told_of(caller, &video, &record, answered.and_then(|(_, author)| author), &text).await?;
         let answer = self.shown_comment(caller, &video, comment, record.clone()).await?;
         let batch = addition(comment, &record, &video, tell, now);
-        let batch = self.remember(batch, request.as_ref(), &answer, now)?;
+        let batch = remember(&self.store, batch, request.as_ref(), &answer, now)?;
         match self.store.write(batch).await {
             Ok(_) => Ok(answer),
             Err(WriteError::Assertion { table, .. }) if table == REMEMBERED.name() => {
-                self.remembered(request.as_ref(), now)?.ok_or(Error::Conflict)
+                remembered(&self.store, request.as_ref(), now)?.ok_or(Error::Conflict)
             }
             Err(WriteError::Assertion { table, .. }) if table == COMMENTS.name() => Err(no_parent()),
             Err(WriteError::Assertion { .. }) => Err(Error::NotFound("video")),

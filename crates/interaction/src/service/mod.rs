@@ -2,7 +2,6 @@
 
 mod comments;
 mod history;
-mod idempotency;
 mod limiter;
 mod mentions;
 mod ratings;
@@ -25,7 +24,6 @@ use proto::{UserId, VideoId};
 use serde::Serialize;
 use store::{ReadError, Store, WriteError};
 
-use idempotency::Idempotency;
 use limiter::Limiter;
 use sittings::Sittings;
 use top::Rankings;
