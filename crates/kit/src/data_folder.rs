@@ -154,7 +154,11 @@ mod tests {
             let rights = fs::metadata(data.service(service.name())).unwrap().permissions().mode();
             assert_eq!(rights & 0o777, 0o700, "{}", service.name());
         }
-        assert_eq!(fs::metadata(&root).unwrap().permissions().mode() & 0o777, 0o755, "the folder itself is the admin's");
+        assert_eq!(
+            fs::metadata(&root).unwrap().permissions().mode() & 0o777,
+            0o755,
+            "the folder itself is the admin's"
+        );
     }
 
     #[test]
