@@ -98,7 +98,8 @@ impl Edge {
     async fn api(&self, request: Request<Body>, source: &Source) -> Result<Response<Body>, Problem> {
         let allowed = headers::allowed_origin(request.headers(), &self.service.config.http);
         if headers::is_preflight(&request) {
-            return Ok(headers::preflight(allowed));
+            let view = allowed.is_none() && is_view(request.uri().path());
+            return Ok(if view { headers::preflight_everybody() } else { headers::preflight(allowed) });
         }
         let for_everybody = allowed.is_none() && is_for_embeds(&request);
         let answered = self.answer(request, source).await;
@@ -154,6 +155,11 @@ impl Edge {
 
     /// Who brings a token. The routes that make tokens do not look at an old one.
     fn authenticate(&self, route: &Route, headers: &HeaderMap) -> Result<Option<Identity>, Problem> {
+        if route.pattern == "/api/auth/logout" {
+            // Whose token has run out wants to leave all the same.
+            let token = bearer(headers).ok().flatten();
+            return Ok(token.and_then(|token| self.service.identify(token, TokenKind::Access, kit::clock::now()).ok()));
+        }
         if route.least == Role::Guest && route.pattern.starts_with("/api/auth/") {
             return Ok(None);
         }
@@ -212,12 +218,21 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, GatewayError> {
     }
 }
 
-/// Whether the embed page reads this. It runs in frames without an origin, so everybody may, but nobody with
+/// Whether the embed page asks this. It runs in frames without an origin, so everybody may, but nobody with
 /// credentials.
 fn is_for_embeds<B>(request: &Request<B>) -> bool {
     let path = request.uri().path();
     let single = path.strip_prefix("/api/videos/").is_some_and(|id| !id.is_empty() && !id.contains('/'));
-    request.method() == Method::GET
-        && !request.headers().contains_key(header::AUTHORIZATION)
-        && (single || path == "/api/instance")
+    let asked = match *request.method() {
+        Method::GET => single || path == "/api/instance",
+        Method::POST => is_view(path),
+        _ => false,
+    };
+    asked && !request.headers().contains_key(header::AUTHORIZATION)
+}
+
+/// `/api/videos/{id}/views`: a player says that a guest watches.
+fn is_view(path: &str) -> bool {
+    let id = path.strip_prefix("/api/videos/").and_then(|rest| rest.strip_suffix("/views"));
+    id.is_some_and(|id| !id.is_empty() && !id.contains('/'))
 }

@@ -196,6 +196,14 @@ async fn sessions_are_listed_ended_and_survive_a_restart() {
 }
 
 #[tokio::test]
+async fn whoever_has_only_an_access_token_can_log_out_too() {
+    let gateway = Gateway::start().await;
+    let admin = gateway.admin().await;
+    assert_eq!(gateway.send(Ask::new("POST", "/api/auth/logout").by(&admin)).await.status, 204);
+    assert_eq!(gateway.send(Ask::new("GET", "/api/me").by(&admin)).await.code(), "token-invalid");
+}
+
+#[tokio::test]
 async fn a_new_password_ends_the_other_sessions() {
     let gateway = Gateway::start().await;
     gateway.admin().await;

@@ -196,6 +196,14 @@ async fn other_origins_get_the_api_only_if_configured() {
     let embed = gateway.send(ask("/api/instance", "null")).await;
     assert_eq!(embed.header("access-control-allow-origin"), Some("*"));
     assert_eq!(embed.header("access-control-allow-credentials"), None);
+    // And what it tells: that somebody watches.
+    let asks =
+        |path: &str| Ask::new("OPTIONS", path).header("Origin", "null").header("Access-Control-Request-Method", "POST");
+    let view = gateway.send(asks("/api/videos/x/views")).await;
+    assert_eq!(view.header("access-control-allow-origin"), Some("*"));
+    assert!(view.header("access-control-allow-headers").unwrap().contains("Content-Type"));
+    let comment = gateway.send(asks("/api/videos/x/comments")).await;
+    assert_eq!(comment.header("access-control-allow-origin"), None);
 }
 
 #[tokio::test]

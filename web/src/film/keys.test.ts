@@ -20,9 +20,16 @@ describe('actionOf', () => {
     expect(actionOf(press('q'), false)).toBeUndefined();
   });
 
-  it('leaves the arrows to the page unless the player has the focus, and shortcuts to the browser', () => {
-    expect(actionOf(press('ArrowLeft'), false)).toBeUndefined();
-    expect(actionOf(press('ArrowLeft'), true)).toEqual({ kind: 'seek', by: -5 });
+  it('leaves scrolling to the page unless the player has the focus, and shortcuts to the browser', () => {
+    expect(actionOf(press('ArrowUp'), false)).toBeUndefined();
+    expect(actionOf(press('ArrowUp'), true)).toEqual({ kind: 'volume', by: 0.05 });
     expect(actionOf(press('f', { ctrlKey: true }), true)).toBeUndefined();
+  });
+
+  it('seeks sideways unless something else has the focus', () => {
+    const focused = (selector: string) => ({ target: { closest: () => null, matches: () => selector === 'main' } });
+    expect(actionOf(press('ArrowLeft', focused('main')), false)).toEqual({ kind: 'seek', by: -5 });
+    expect(actionOf(press('ArrowLeft', focused('[role=tab]')), false)).toBeUndefined();
+    expect(actionOf(press('ArrowLeft', focused('[role=tab]')), true)).toEqual({ kind: 'seek', by: -5 });
   });
 });

@@ -40,14 +40,22 @@ interface Press {
 const TYPING = 'input:not([type=range]), textarea, select, [contenteditable]';
 const PRESSED = 'a, button, [role=menuitem], [role=menuitemradio], [role=tab]';
 
+const SIDEWAYS = new Set(['ArrowLeft', 'ArrowRight']);
+
+/** The page as a whole has the keys; after going to another page, its main part. */
+function nothingFocused(target: Element | undefined): boolean {
+  return target === undefined || target.matches('body, main');
+}
+
 /** What a key press asks for; `inPlayer` says whether the player has the focus, which gives it the arrows too. */
 export function actionOf(event: Press, inPlayer: boolean): Action | undefined {
   if (event.ctrlKey || event.metaKey || event.altKey) return undefined;
   const target = event.target instanceof Element ? event.target : undefined;
   if (target?.closest(`${TYPING}, [role=menu], dialog`)) return undefined;
   if (event.key === ' ' && target?.closest(PRESSED)) return undefined;
-  // Outside of the player, the arrows scroll the page and move through what has the focus.
-  if (event.key.startsWith('Arrow') && !inPlayer) return undefined;
+  // Outside of the player, up and down scroll the page, and arrows move through what has the focus.
+  if (event.key.startsWith('Arrow') && !inPlayer && !(SIDEWAYS.has(event.key) && nothingFocused(target)))
+    return undefined;
   if (/^[0-9]$/.test(event.key)) return { kind: 'tenth', tenth: Number(event.key) };
   return KEYS[event.key] ?? KEYS[event.key.toLowerCase()];
 }

@@ -62,8 +62,15 @@ impl Media {
             return Err(Problem::new(codes::METHOD_NOT_ALLOWED, "Files can be read only."));
         }
         let (video, name) = address(request.uri().path()).ok_or(GatewayError::NotFound)?;
-        let (entry, public) = self.grants.file(video, &name, &caller).await?;
-        let (file, length, version) = self.open(&entry).await?;
+        let (mut entry, mut public) = self.grants.file(video, &name, &caller).await?;
+        let mut opened = self.open(&entry).await;
+        if opened.as_ref().is_err_and(|problem| problem.is(codes::NOT_FOUND)) {
+            // It was replaced since we asked.
+            self.grants.of(video, &caller, Duration::ZERO).await?;
+            (entry, public) = self.grants.file(video, &name, &caller).await?;
+            opened = self.open(&entry).await;
+        }
+        let (file, length, version) = opened?;
         let as_download = request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == "download=1"));
         let found = Found { file, length, version, entry, public, as_download };
         let signed_in = caller.user.is_some();

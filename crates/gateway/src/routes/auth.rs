@@ -201,8 +201,10 @@ impl App {
     ) -> Result<Response, Problem> {
         let source = self.source(caller, headers);
         let (token, _) = self.refresh_token(headers, &source, body?)?;
-        if let Some(token) = token {
-            self.service.sessions.end_by_token(&token).await?;
+        match (token, caller.user, caller.session) {
+            (Some(token), ..) => drop(self.service.sessions.end_by_token(&token).await?),
+            (None, Some(user), Some(session)) => self.service.sessions.end_own(user, session).await?,
+            _ => {}
         }
         let mut response = reply::empty(StatusCode::NO_CONTENT);
         cookies::clear(response.headers_mut(), source.is_secure());

@@ -97,11 +97,13 @@ impl Service {
 
     /// Signs somebody in. The answer and its time are the same for a wrong name and a wrong password.
     pub(crate) async fn login(&self, body: &Login, device: &Device, now: Timestamp) -> Result<SignIn, GatewayError> {
-        self.throttle.login(device.address, &login_key(&body.login))?;
+        let user = self.accounts.by_login(&body.login)?;
+        // One account, one count, whether it is called by its name or by its e-mail address.
+        let account = user.as_ref().map_or_else(|| login_key(&body.login), |user| login_key(&user.username));
+        self.throttle.login(device.address, &account)?;
         if body.otp.is_some() {
             return Err(not_yet("A second factor is not possible in this version; leave it out."));
         }
-        let user = self.accounts.by_login(&body.login)?;
         let stored = user.as_ref().map(|user| user.password.as_str());
         let right = self.hasher.verify(stored, &body.password.0).await?;
         let Some(user) = user.filter(|_| right) else {
