@@ -73,7 +73,7 @@ impl Role {
             Self::Supervisor | Self::NotificationSupervisor => tokio::runtime::Builder::new_current_thread(),
             _ => {
                 let mut builder = tokio::runtime::Builder::new_multi_thread();
-                builder.worker_threads(config.runtime.worker_threads as usize);
+                builder.worker_threads(config.runtime.worker_threads);
                 builder
             }
         }

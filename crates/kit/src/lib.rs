@@ -19,6 +19,7 @@ pub mod paging;
 pub mod peer;
 pub mod problem;
 pub mod process;
+mod routes;
 mod service;
 mod shutdown;
 pub mod telemetry;

@@ -13,8 +13,14 @@ const PLAIN: Partial<Record<string, MessageKey>> = {
   new: 'reason.new',
 };
 
-/** Why something is recommended, in the reader's language; the server's English where the kind is new to us. */
-export function reasonText(reason: Reason): string {
+/**
+ * Why something is recommended, in the reader's language; the server's English where the kind is new to us.
+ * `beside` is the film on whose page it stands.
+ */
+export function reasonText(reason: Reason, beside?: string): string {
+  if (reason.kind === 'because-you-watched' && beside !== undefined && reason.videoId === beside) {
+    return t('reason.alsoWatched');
+  }
   const plain = PLAIN[reason.kind];
   if (plain) return t(plain);
   const key = WITH_SUBJECT[reason.kind];

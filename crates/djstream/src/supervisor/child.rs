@@ -24,7 +24,7 @@ const BACKOFF_LAST: Duration = Duration::from_secs(10);
 const WELL_AFTER: Duration = Duration::from_secs(20);
 
 /// A child that never once ran well and ended this often with an error of its own cannot be started here.
-const HOPELESS_AFTER: u32 = 6;
+const HOPELESS_AFTER: u32 = 8;
 
 /// How the watch over a child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,13 +5,13 @@
 //! the effect, so each event counts exactly once, in order.
 
 mod consumer;
-mod serve;
+mod routes;
 
 use proto::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use consumer::{Consumer, DEAD_EVENTS, DeadEvent, Effect, Entry};
-pub use serve::routes;
+pub use routes::routes;
 
 /// What the owner answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

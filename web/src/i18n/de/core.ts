@@ -16,7 +16,7 @@ export default {
   'common.back': 'Zurück',
   'common.more': 'Mehr anzeigen',
   'common.less': 'Weniger anzeigen',
-  'common.optional': 'freiwillig',
+  'common.optional': 'optional',
   'common.linkCopied': 'Link kopiert.',
   'common.sort': 'Sortieren nach',
 
@@ -73,6 +73,7 @@ export default {
   'home.emptyText': 'Mach den Anfang: Lade ein Video hoch, und es erscheint hier, sobald es abspielbar ist.',
 
   'reason.watched': 'Weil du „{subject}“ gesehen hast',
+  'reason.alsoWatched': 'Von denselben Leuten angesehen',
   'reason.liked': 'Weil dir „{subject}“ gefällt',
   'reason.subscribed': 'Du hast {subject} abonniert',
   'reason.similar': 'Ähnlich wie „{subject}“',

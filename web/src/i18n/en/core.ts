@@ -73,6 +73,7 @@ export default {
   'home.emptyText': 'Be the first: upload a video and it appears here as soon as it can be played.',
 
   'reason.watched': 'Because you watched “{subject}”',
+  'reason.alsoWatched': 'Watched by the same people',
   'reason.liked': 'Because you liked “{subject}”',
   'reason.subscribed': 'You subscribe to {subject}',
   'reason.similar': 'Similar to “{subject}”',
