@@ -106,7 +106,7 @@ web_is_stale() {
 build_web() {
   web_is_stale || { say "Web app: up to date."; return; }
   say "Web app: fetching its parts and building …"
-  (cd web && npm ci --no-audit --no-fund --loglevel=error && npm run build --silent) >&2 ||
+  (cd web && npm ci --no-audit --no-fund --loglevel=error && npm run build --silent -- --logLevel warn) >&2 ||
     fail 1 "the web app could not be built. What npm said stands above."
   touch web/dist/index.html
 }

@@ -101,7 +101,7 @@ async function bytesBesideNginx(server, video) {
   const body = Buffer.from(await (await fetch(server.url + largest.url)).arrayBuffer());
   await writeFile(join(folder, 'film.mp4'), body);
   await writeFile(join(folder, 'nginx.conf'), `
-    worker_processes 2; daemon off; pid ${folder}/pid; error_log ${folder}/error;
+    ${process.getuid() === 0 ? 'user root;' : ''} worker_processes 2; daemon off; pid ${folder}/pid; error_log ${folder}/error;
     events { worker_connections 256; }
     http { access_log off; sendfile on; tcp_nopush on; client_body_temp_path ${folder}/a; proxy_temp_path ${folder}/b;
       fastcgi_temp_path ${folder}/c; uwsgi_temp_path ${folder}/d; scgi_temp_path ${folder}/e; types { video/mp4 mp4; }
