@@ -205,7 +205,8 @@ fn no_barrier_of_the_engine_is_a_sync_file_range() {
         assert!(line.contains("ENOSYS") || line.contains("unfinished"), "{line}");
         refused += 1;
     }
-    assert!(refused > 0 && synced >= refused, "{refused} barriers, {synced} syncs");
+    // The engine syncs in a thread of its own: the end of the process may come between the last barrier and its sync.
+    assert!(refused > 1 && synced + 1 >= refused, "{refused} barriers, {synced} syncs");
 }
 
 /// One writer at a time: between two answers there is always a sync of the journal, after its write.
