@@ -202,11 +202,12 @@ fn no_barrier_of_the_engine_is_a_sync_file_range() {
     let (mut refused, synced) =
         (0, text.lines().filter(|line| line.contains("fsync(") && line.contains("engine/db")).count());
     for line in tried {
-        assert!(line.contains("ENOSYS") || line.contains("unfinished"), "{line}");
+        // A call without a result was cut off by the end of the process.
+        assert!(["ENOSYS", "unfinished", "= ?"].iter().any(|end| line.contains(end)), "{line}");
         refused += 1;
     }
     // The engine syncs in a thread of its own: the end of the process may come between the last barrier and its sync.
-    assert!(refused > 1 && synced + 1 >= refused, "{refused} barriers, {synced} syncs");
+    assert!(refused > 2 && synced + 2 >= refused, "{refused} barriers, {synced} syncs");
 }
 
 /// One writer at a time: between two answers there is always a sync of the journal, after its write.
