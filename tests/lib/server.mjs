@@ -1,6 +1,7 @@
 // A real DjStream of its own: real processes, a temporary data folder, a free port.
 
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -44,10 +45,30 @@ export async function eventually(what, check, { timeoutMs = 30_000, everyMs = 50
   throw new Error(`never came: ${what} (last: ${last instanceof Error ? last.stack : JSON.stringify(last)})`);
 }
 
+/** Process ids below this one, at every depth. */
+async function descendants(root) {
+  const parents = new Map();
+  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+    const status = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+    if (status) parents.set(Number(pid), Number(status.slice(status.lastIndexOf(')') + 2).split(' ')[1]));
+  }
+  const below = (pid) => [...parents].filter(([, parent]) => parent === pid).flatMap(([child]) => [child, ...below(child)]);
+  return below(root);
+}
+
+/** `kill -9`; says whether there still was something to kill. */
+function killNow(pid) {
+  try {
+    return process.kill(pid, 'SIGKILL');
+  } catch {
+    return false;
+  }
+}
+
 export class Server {
-  /** Starts one and waits until it is ready. */
-  static async start({ env = {} } = {}) {
-    const data = await mkdtemp(join(tmpdir(), 'djstream-journey-'));
+  /** Starts one and waits until it is ready: over a data folder that is there, or over a new one. */
+  static async start({ env = {}, data } = {}) {
+    data ??= await mkdtemp(join(tmpdir(), 'djstream-journey-'));
     const server = new Server(data, await freePort(), env);
     await server.up();
     return server;
@@ -95,8 +116,16 @@ export class Server {
     return this.exited;
   }
 
+  /** `kill -9` of every process at once, whatever it is doing; comes back when none is left. */
+  async killAll() {
+    const all = await descendants(this.process.pid);
+    for (const pid of [this.process.pid, ...all]) killNow(pid);
+    await this.exited;
+    await eventually('all processes have ended', () => all.every((pid) => !existsSync(`/proc/${pid}`)));
+  }
+
   async end() {
-    if (this.process.exitCode === null && this.process.signalCode === null) await this.down();
+    if (this.process?.exitCode === null && this.process.signalCode === null) await this.down();
     await rm(this.data, { recursive: true, force: true });
   }
 
@@ -124,6 +153,16 @@ export class Server {
       }
     }
     return found;
+  }
+
+  /** Ends every ffmpeg and ffprobe of this server with `kill -9`; answers how many there were. */
+  async killTools() {
+    let killed = 0;
+    for (const pid of await descendants(this.process.pid)) {
+      const name = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '');
+      if (/^ff(mpeg|probe)/.test(name) && killNow(pid)) killed += 1;
+    }
+    return killed;
   }
 
   /** `kill -9` of one process, e.g. `video` or `notification-0`. */
