@@ -254,7 +254,7 @@ sections! {
         /// Uploads that one person may have open.
         uploads_open: u32 = 10, 1..=1_000;
         /// Unfinished uploads are removed after this long without progress.
-        upload_expires_s: u64 = 7 * DAY_S, 3_600..=90 * DAY_S;
+        upload_expires_s: u64 = 7 * DAY_S, 3_600..=3_650 * DAY_S;
         /// Channels of one person.
         channels: u32 = 20, 1..=1_000;
         /// Playlists of one person.
