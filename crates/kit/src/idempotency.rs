@@ -106,6 +106,21 @@ pub fn remember<T: Serialize>(
         .put(BY_TIME, &(now.ms(), own.0, own.1), &()))
 }
 
+/// A batch that forgets some of what a person's requests were answered, and whether there is more: for the end of an
+/// account.
+///
+/// # Errors
+/// If the store cannot be read.
+pub fn forget_user(store: &Store, user: UserId, limit: usize) -> Result<(Batch, bool), ReadError> {
+    let rows = store.scan(REMEMBERED, Scan::prefix(&user.bytes())).take(limit).collect::<Result<Vec<_>, _>>()?;
+    let more = rows.len() == limit;
+    let batch = rows.into_iter().fold(Batch::new(), |batch, (name, known)| {
+        let (user, key) = name.clone();
+        batch.delete(REMEMBERED, &name).delete_text(ANSWERS, &name).delete(BY_TIME, &(known.at.ms(), user, key))
+    });
+    Ok((batch, more))
+}
+
 /// Some of what is too old, and what is too old under this key.
 fn forgotten(store: &Store, own: &(IdKey, String), now: Timestamp) -> Result<Vec<(i64, IdKey, String)>, ReadError> {
     let old = store.scan_keys(BY_TIME, Scan::all().until(&(now.ms() - KEPT_MS + 1,)));

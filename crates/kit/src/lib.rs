@@ -6,6 +6,7 @@
 //!
 //! Deliberately absent: any knowledge of videos, people or channels, how data are stored, and which routes exist.
 
+pub mod backup;
 pub mod caller;
 pub mod clock;
 pub mod config;
@@ -19,10 +20,12 @@ pub mod paging;
 pub mod peer;
 pub mod problem;
 pub mod process;
+pub mod removals;
 mod routes;
 mod service;
 mod shutdown;
 pub mod telemetry;
+pub mod tombstone;
 
 pub use caller::Caller;
 pub use context::Context;

@@ -4,7 +4,11 @@
 //! |---|---|---|
 //! | each | `GET /internal/health` | 204 |
 //! | each | `GET /internal/logs/{log}?after=&consumer=&wait=` | a page of the log, in `kit::logs` |
+//! | each | `GET /internal/logs/{log}/snapshot?consumer=&after=` | a page of the present state, in `kit::logs` |
+//! | each that keeps some | `GET /internal/projections`, `POST …/rebuild`, `GET …/dead`, `POST …/dead/retry`, `…/dead/drop` | [`crate::api::projection`] |
 //! | each | `GET /internal/queues` | `Vec<QueueDepth>` |
+//! | all but the gateway | `GET /internal/removals/{userId}` | [`Removals`] |
+//! | all but the gateway | `POST /internal/removals/{userId}/retry` | 204: its dead letters are tried again |
 //! | gateway | `GET /internal/users/{id}` | `UserProfile` |
 //! | gateway | `GET /internal/users/by-name/{username}` | `UserProfile` |
 //! | channel | `GET /internal/channels/{id}` | `ChannelProfile` |
@@ -71,4 +75,38 @@ pub struct MediaFile {
     /// The name to save it under, for downloads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub download_name: Option<String>,
+}
+
+/// What a service still has to do before a deleted account is gone from it, and all that follows from that.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Removals {
+    /// Jobs that name the account, and removals of anybody's: they wait or run.
+    pub open: u64,
+    /// What could not be done.
+    pub stuck: Vec<StuckRemoval>,
+    /// How far each log of the service is, read after the jobs.
+    pub logs: Vec<LogMark>,
+}
+
+/// A removal that is a dead letter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StuckRemoval {
+    /// The queue and the job's number, or the event.
+    pub what: String,
+    /// The last failure.
+    pub reason: String,
+}
+
+/// How far a log and its slowest reader are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LogMark {
+    /// The log.
+    pub log: String,
+    /// The sequence of its last event.
+    pub head: u64,
+    /// Up to where all of its readers are.
+    pub read: u64,
 }

@@ -165,6 +165,7 @@ pub const ROUTES: &[Route] = &[
     route(Get, "/api/auth/providers", Gateway, Guest),
     route(Get, "/api/me", Gateway, User),
     route(Patch, "/api/me", Gateway, User),
+    route(Delete, "/api/me", Gateway, User),
     route(Put, "/api/me/password", Gateway, User),
     route(Get, "/.well-known/jwks.json", Gateway, Guest),
     // The instance
@@ -173,7 +174,15 @@ pub const ROUTES: &[Route] = &[
     route(Get, "/api/admin/users", Gateway, Admin),
     route(Post, "/api/admin/users", Gateway, Admin),
     route(Patch, "/api/admin/users/{id}", Gateway, Admin),
+    route(Delete, "/api/admin/users/{id}", Gateway, Admin),
+    route(Get, "/api/admin/deletions", Gateway, Admin),
+    route(Post, "/api/admin/deletions/{id}/retry", Gateway, Admin),
     route(Get, "/api/admin/queues", Gateway, Admin),
+    route(Get, "/api/admin/projections", Gateway, Admin),
+    route(Post, "/api/admin/projections/{service}/rebuild", Gateway, Admin),
+    route(Get, "/api/admin/projections/{service}/dead", Gateway, Admin),
+    route(Post, "/api/admin/projections/{service}/dead/retry", Gateway, Admin),
+    route(Post, "/api/admin/projections/{service}/dead/drop", Gateway, Admin),
     route(Get, "/api/admin/jobs", Video, Admin),
     route(Post, "/api/admin/jobs/{id}/retry", Video, Admin),
     // Channels

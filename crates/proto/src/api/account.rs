@@ -230,3 +230,31 @@ pub struct CreateUser {
     /// What it may do.
     pub role: Role,
 }
+
+/// An item of `GET /api/admin/deletions`: an account that is gone, while not all that hung on it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Deletion {
+    /// The account's id.
+    pub id: UserId,
+    /// What it was called.
+    pub username: String,
+    /// When it was deleted.
+    pub deleted_at: Timestamp,
+    /// The services that have not removed everything yet; empty while what follows from it is waited for.
+    pub waiting_for: Vec<String>,
+    /// What could not be removed and waits for somebody to look.
+    pub stuck: Vec<StuckDeletion>,
+}
+
+/// Something that could not be removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StuckDeletion {
+    /// Where.
+    pub service: String,
+    /// The queue and the job's number, or the event.
+    pub what: String,
+    /// The last failure.
+    pub reason: String,
+}
