@@ -92,5 +92,24 @@ pub const CONSUMER_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Operations in one batch of merged events; a store takes at most 256 in a group.
 pub const CONSUMER_BATCH_OPERATIONS: usize = 192;
 
+/// Events that a handler of several at once gets at most.
+pub const CONSUMER_GROUP_EVENTS: usize = 32;
+
+/// Events in one page of a snapshot.
+pub const SNAPSHOT_PAGE_EVENTS: usize = 500;
+
+/// Rows that are read for one page of a snapshot, and for one look at a projection.
+pub const SNAPSHOT_PAGE_ROWS: usize = 5_000;
+
+/// Subjects that a refill nobody asked for removes; more, if they are more than half of what there is, only when it
+/// is asked for. An owner who has lost nearly everything must not take everything else along.
+pub const REFILL_REMOVALS_MAX: usize = 100;
+
 /// How long workers may take to end after the last request was answered.
 pub const WORKERS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a call may wait for a step of a backup; shorter than [`PEER_CALL_TIMEOUT`].
+pub const BACKUP_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// A part of a backup that nobody asks about any more is dropped after this long.
+pub const BACKUP_PART_TTL: Duration = Duration::from_secs(6 * 3_600);

@@ -74,6 +74,9 @@ codes! {
     DISK_FULL = 507 "disk-full" "The server's disk is almost full" retry 60;
     INTERNAL = 500 "internal" "Something went wrong on the server";
 
+    // Projections
+    NOTHING_TO_REBUILD = 409 "nothing-to-rebuild" "Nothing is kept that could be made anew";
+
     // Uploads and media
     UPLOAD_OFFSET_MISMATCH = 409 "upload-offset-mismatch" "The upload is at another offset";
     UPLOAD_LENGTH_EXCEEDED = 413 "upload-length-exceeded" "More bytes than announced";

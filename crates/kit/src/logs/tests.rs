@@ -10,6 +10,8 @@ use store::{Batch, Counter, Log, Options, Scan, Store, Table};
 use tokio::time::timeout;
 
 use super::*;
+
+mod refill;
 use crate::config::Config;
 use crate::http::{ServeOptions, UnixSocket, serve_unix, service};
 use crate::{Context, DataFolder, Peer, Shutdown};
@@ -63,7 +65,7 @@ impl World {
         timeout(Duration::from_secs(5), task).await.unwrap().unwrap();
     }
 
-    fn consumer(&self) -> Consumer {
+    fn consumer(&self) -> Consumer<Event> {
         let path: &Path = &self.scratch.path().join("run/owner.sock");
         Consumer::new("reader", Peer::at("owner", path), EVENTS.name())
     }
@@ -205,22 +207,27 @@ async fn somebody_who_is_down_is_waited_for_and_what_follows_is_called_once() {
 }
 
 #[tokio::test]
-async fn another_epoch_is_read_from_its_beginning() {
-    let mut world = World::new();
-    world.append(0..5).await;
+async fn a_handler_of_several_events_gets_them_together_and_one_by_one_when_that_fails() {
+    let world = World::new();
+    world.append(0..100).await;
+    let largest = Arc::new(AtomicU32::new(0));
+    let seen = largest.clone();
+    let handle = move |entries: Vec<Entry<Event>>| {
+        let (size, seen) = (u32::try_from(entries.len()).unwrap(), seen.clone());
+        async move {
+            let bad = |entry: &Entry<Event>| entry.event == Event::Added { number: 50 };
+            if entries.iter().any(bad) && size > 1 {
+                return Err(Problem::new(codes::INTERNAL, "not together"));
+            }
+            seen.fetch_max(size, Ordering::SeqCst);
+            Ok(entries.iter().fold(Batch::new(), |batch, entry| batch.merge(effect(entry))))
+        }
+    };
     let shutdown = Shutdown::new();
-    let handle = async |entry: Entry<Event>| Ok::<_, Problem>(effect(&entry));
-    let run = tokio::spawn(world.consumer().run(world.reader.clone(), shutdown.clone(), handle));
-    world.until(|world| world.count() == 5).await;
-    // The owner comes back with other data, and fewer events than the consumer has seen.
-    world.stop().await;
-    world.owner = Store::open(&world.scratch.path().join("restored"), Options::default()).unwrap();
-    world.append(100..103).await;
-    world.start();
-    world.until(|world| world.count() == 8).await;
-    world.append(103..104).await;
-    world.until(|world| world.count() == 9).await;
-    assert_eq!(world.total(), 15 + 101 + 102 + 103 + 104);
+    let run = tokio::spawn(world.consumer().run_together(world.reader.clone(), shutdown.clone(), handle));
+    world.until(|world| world.count() == 100).await;
+    assert_eq!((world.total(), largest.load(Ordering::SeqCst)), (5050, 32));
+    assert_eq!(world.reader.scan(DEAD_EVENTS, Scan::all()).count(), 0);
     shutdown.request();
     run.await.unwrap();
 }

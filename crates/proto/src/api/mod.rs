@@ -10,6 +10,7 @@ pub mod instance;
 pub mod interaction;
 pub mod notification;
 pub mod playlist;
+pub mod projection;
 pub mod search;
 pub mod video;
 
