@@ -21,6 +21,12 @@ pub(crate) const USERS_BY_EMAIL: Table<String, UserId> = Table::new("users-by-em
 /// Accounts that are active and may run the instance.
 pub(crate) const ADMINS: Counter<()> = Counter::new("admins");
 
+/// Usernames of accounts that are gone, as tombstones: nobody gets them again.
+pub(crate) const RETIRED_NAMES: Table<IdKey, ()> = Table::new("retired-names");
+
+/// Accounts that are gone, while something that hung on them is not.
+pub(crate) const DELETIONS: Table<IdKey, DeletionRecord> = Table::new("deletions");
+
 /// The set-up token, while there is no admin.
 pub(crate) const SETUP: Table<(), SetupRecord> = Table::new("setup");
 
@@ -34,8 +40,10 @@ pub(crate) const SESSIONS_BY_USER: Table<(IdKey, IdKey), ()> = Table::new("sessi
 pub(crate) const SIGNING_KEYS: Table<i64, SigningKeyRecord> = Table::new("signing-keys");
 
 /// What the gateway tells the other services.
-pub(crate) const EVENTS: Log<GatewayEvent> =
-    Log::new(proto::events::EVENTS, &["channel", "video", "interaction", "notification"]);
+pub(crate) const EVENTS: Log<GatewayEvent> = Log::new(proto::events::EVENTS, &FOLLOWERS);
+
+/// Who reads that, and has to forget an account that is gone.
+pub(crate) const FOLLOWERS: [&str; 4] = ["channel", "video", "interaction", "notification"];
 
 /// An account.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -103,6 +111,22 @@ impl UserRecord {
     pub(crate) fn is_active_admin(&self) -> bool {
         self.role == Role::Admin && self.state == AccountState::Active
     }
+}
+
+/// An account that is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DeletionRecord {
+    pub(crate) username: String,
+    pub(crate) deleted_at: Timestamp,
+    /// The event's place in the log, or a later one; until it was looked at, nothing.
+    pub(crate) sequence: Option<u64>,
+    /// Who has still to confirm.
+    pub(crate) waiting_for: Vec<String>,
+}
+
+/// The key of a username that nobody gets again.
+pub(crate) fn retired_name(username: &str) -> IdKey {
+    kit::tombstone::of_name("username", username)
 }
 
 /// The set-up token: what it hashes to.

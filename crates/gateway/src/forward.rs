@@ -46,6 +46,11 @@ impl Peers {
         [&self.channel, &self.video, &self.interaction].into_iter().chain(&self.notification)
     }
 
+    /// The process that keeps a service's data.
+    pub(crate) fn named(&self, service: &str) -> Option<&Peer> {
+        Service::ALL.into_iter().find(|known| known.name() == service).and_then(|service| self.of(service))
+    }
+
     /// The processes that hold websockets; each person's own one first.
     pub(crate) fn sockets_for(&self, user: UserId) -> impl Iterator<Item = &Peer> {
         let mut hasher = DefaultHasher::new();

@@ -82,6 +82,7 @@ pub async fn run_on(context: Context, listener: tokio::net::TcpListener) -> Resu
     }
     warn_of_switches(&context);
     let app = App { service: Arc::new(service), peers: Arc::new(Peers::new(&context)) };
+    context.spawn("deletions", routes::deletions::watch(app.clone(), context.shutdown.clone()));
     context.spawn("sweep", worker::sweep(app.service.clone(), context.shutdown.clone()));
     let parts = Arc::new(Parts::new(
         app.service.clone(),

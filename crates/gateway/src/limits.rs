@@ -54,6 +54,12 @@ pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 /// Sessions that one sweep removes at most.
 pub(crate) const SWEEP_SESSIONS_MAX: usize = 1_000;
 
+/// How often one looks how far deletions are, while there are any.
+pub(crate) const DELETIONS_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long a service may take to say what it still has to remove: it looks through its queues.
+pub(crate) const REMOVALS_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// How long a service may take to say how it is.
 pub(crate) const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 

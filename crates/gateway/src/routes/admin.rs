@@ -1,4 +1,4 @@
-//! `/api/admin/…`: people and queues.
+//! `/api/admin/…`: people, deletions and queues.
 
 use kit::http::{Routes, filter, reply};
 use kit::paging::{self, PageQuery};
@@ -12,7 +12,7 @@ use crate::error::GatewayError;
 
 /// All of them.
 pub(super) fn routes(app: &App) -> Routes {
-    any_of([list(app), create(app), patch(app), queues(app)])
+    any_of([list(app), create(app), patch(app), delete(app), deletions(app), retry_deletion(app), queues(app)])
 }
 
 fn list(app: &App) -> Routes {
@@ -44,6 +44,30 @@ fn patch(app: &App) -> Routes {
         .boxed()
 }
 
+fn delete(app: &App) -> Routes {
+    warp::path!("api" / "admin" / "users" / String)
+        .and(warp::delete())
+        .and(app.filter())
+        .then(async |id: String, app: App| reply::no_content(app.delete_user(&id).await))
+        .boxed()
+}
+
+fn deletions(app: &App) -> Routes {
+    warp::path!("api" / "admin" / "deletions")
+        .and(warp::get())
+        .and(app.filter())
+        .then(async |app: App| reply::answer(app.deletions().await))
+        .boxed()
+}
+
+fn retry_deletion(app: &App) -> Routes {
+    warp::path!("api" / "admin" / "deletions" / String / "retry")
+        .and(warp::post())
+        .and(app.filter())
+        .then(async |id: String, app: App| reply::no_content(app.retry_deletion(&id).await))
+        .boxed()
+}
+
 fn queues(app: &App) -> Routes {
     warp::path!("api" / "admin" / "queues")
         .and(warp::get())
@@ -63,6 +87,11 @@ impl App {
 
     async fn create_user(&self, body: Result<CreateUser, Problem>) -> Result<AdminUser, Problem> {
         Ok(self.service.create_user(&body?, kit::clock::now()).await?.admin_user())
+    }
+
+    async fn delete_user(&self, id: &str) -> Result<(), Problem> {
+        let id: UserId = id.parse().map_err(|_| GatewayError::NotFound)?;
+        Ok(self.service.delete_user(id, kit::clock::now()).await?)
     }
 
     async fn patch_user(&self, id: &str, body: Result<PatchUser, Problem>) -> Result<AdminUser, Problem> {

@@ -139,7 +139,7 @@ fn device(caller: &Caller, headers: &HeaderMap) -> Device {
 }
 
 impl App {
-    fn source(&self, caller: &Caller, headers: &HeaderMap) -> Source {
+    pub(super) fn source(&self, caller: &Caller, headers: &HeaderMap) -> Source {
         let mut request = http::Request::new(());
         *request.method_mut() = Method::POST;
         *request.headers_mut() = headers.clone();

@@ -1,18 +1,19 @@
 //! `/api/me`: one's own account.
 
+use http::{HeaderMap, StatusCode};
 use kit::Caller;
-use kit::http::{Routes, filter, reply};
+use kit::http::{Response, Routes, filter, reply};
 use proto::Problem;
-use proto::api::account::{ChangePassword, Me, PatchMe};
+use proto::api::account::{ChangePassword, DeleteMe, Me, PatchMe};
 use warp::Filter;
 
-use super::{App, any_of};
+use super::{App, any_of, cookies};
 use crate::error::GatewayError;
 use crate::service::sessions::Device;
 
 /// All of them.
 pub(super) fn routes(app: &App) -> Routes {
-    any_of([get(app), patch(app), password(app)])
+    any_of([get(app), patch(app), password(app), delete(app)])
 }
 
 fn get(app: &App) -> Routes {
@@ -48,7 +49,33 @@ fn password(app: &App) -> Routes {
         .boxed()
 }
 
+fn delete(app: &App) -> Routes {
+    warp::path!("api" / "me")
+        .and(warp::delete())
+        .and(filter::caller())
+        .and(filter::headers())
+        .and(filter::json_body::<DeleteMe>(app.json_limit()))
+        .and(app.filter())
+        .then(async |caller: Caller, headers: HeaderMap, body: Result<DeleteMe, Problem>, app: App| {
+            reply::either(app.delete_me(&caller, &headers, body).await)
+        })
+        .boxed()
+}
+
 impl App {
+    async fn delete_me(
+        &self,
+        caller: &Caller,
+        headers: &HeaderMap,
+        body: Result<DeleteMe, Problem>,
+    ) -> Result<Response, Problem> {
+        let device = Device::new("", caller.address);
+        self.service.delete_me(caller.signed_in()?, &body?, &device, kit::clock::now()).await?;
+        let mut response = reply::empty(StatusCode::NO_CONTENT);
+        cookies::clear(response.headers_mut(), self.source(caller, headers).is_secure());
+        Ok(response)
+    }
+
     fn me(&self, caller: &Caller) -> Result<Me, Problem> {
         let user = self.service.accounts.get(caller.signed_in()?)?.ok_or(GatewayError::NotFound)?;
         Ok(user.me())

@@ -4,6 +4,7 @@
 mod admin;
 mod auth;
 pub(crate) mod cookies;
+pub(crate) mod deletions;
 mod instance;
 pub(crate) mod internal;
 mod me;

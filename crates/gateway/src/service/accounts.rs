@@ -6,7 +6,7 @@ use proto::{Timestamp, UserId};
 use store::{Batch, Scan, Store, WriteError};
 
 use super::fields;
-use crate::data::{ADMINS, EVENTS, USERS, USERS_BY_EMAIL, USERS_BY_NAME, UserRecord};
+use crate::data::{ADMINS, EVENTS, RETIRED_NAMES, USERS, USERS_BY_EMAIL, USERS_BY_NAME, UserRecord, retired_name};
 use crate::error::GatewayError;
 
 /// What a new account starts with. The names are checked already.
@@ -62,7 +62,8 @@ impl Accounts {
 
     /// Whether the names of a new account are free, so that nobody waits for a hash to hear that they are not.
     pub(crate) fn check_free(&self, username: &str, email: &str) -> Result<(), GatewayError> {
-        if self.store.contains(USERS_BY_NAME, &username.to_owned())? {
+        let retired = self.store.contains(RETIRED_NAMES, &retired_name(username))?;
+        if retired || self.store.contains(USERS_BY_NAME, &username.to_owned())? {
             return Err(GatewayError::UsernameTaken);
         }
         if self.store.contains(USERS_BY_EMAIL, &fields::email_key(email))? {
@@ -95,6 +96,7 @@ impl Accounts {
         let mut batch = more
             .at(now.ms())
             .assert_absent(USERS_BY_NAME, &user.username)
+            .assert_absent(RETIRED_NAMES, &retired_name(&user.username))
             .assert_absent(USERS_BY_EMAIL, &email_key)
             .put(USERS, &user.id.bytes(), &user)
             .put(USERS_BY_NAME, &user.username, &user.id)
@@ -220,7 +222,9 @@ fn changed(user: &UserRecord, next: &UserRecord) -> Batch {
 /// What a refused batch means.
 fn refused(error: WriteError) -> GatewayError {
     match error {
-        WriteError::Assertion { table, .. } if table == USERS_BY_NAME.name() => GatewayError::UsernameTaken,
+        WriteError::Assertion { table, .. } if table == USERS_BY_NAME.name() || table == RETIRED_NAMES.name() => {
+            GatewayError::UsernameTaken
+        }
         WriteError::Assertion { table, .. } if table == USERS_BY_EMAIL.name() => GatewayError::EmailTaken,
         WriteError::Assertion { table, .. } if table == crate::data::SETUP.name() => GatewayError::SetupTokenInvalid,
         WriteError::Assertion { .. } => GatewayError::Conflict,

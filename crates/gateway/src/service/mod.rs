@@ -1,6 +1,7 @@
 //! The gateway's own domain: accounts, sessions, tokens. It knows no HTTP, and the time comes in.
 
 pub(crate) mod accounts;
+pub(crate) mod deletion;
 pub(crate) mod fields;
 pub(crate) mod identity;
 pub(crate) mod instance;
@@ -38,6 +39,8 @@ pub(crate) struct Service {
     pub(crate) tokens: Tokens,
     pub(crate) tickets: Tickets,
     pub(crate) throttle: Throttle,
+    /// Wakes the one who looks after deletions.
+    pub(crate) deletions: tokio::sync::Notify,
     hasher: Hasher,
     setup: Setup,
 }
@@ -57,6 +60,7 @@ impl Service {
             sessions: Sessions::open(&store, auth.refresh_token_ttl_s, context.shutdown.token(), now)?,
             tokens: Tokens::open(&store, &config.http.public_url, auth.access_token_ttl_s, now).await?,
             tickets: Tickets::default(),
+            deletions: tokio::sync::Notify::new(),
             throttle: Throttle::new(&config.limits),
             hasher: Hasher::new(auth.argon2_memory_kib, auth.argon2_iterations, auth.argon2_parallel)?,
             setup,

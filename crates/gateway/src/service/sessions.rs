@@ -19,7 +19,7 @@ use subtle::ConstantTimeEq;
 use tokio_util::sync::CancellationToken;
 
 use super::fields;
-use crate::data::{IdKey, SESSIONS, SESSIONS_BY_USER, SessionRecord};
+use crate::data::{IdKey, SESSIONS, SESSIONS_BY_USER, SessionRecord, USERS};
 use crate::error::GatewayError;
 use crate::limits::{REFRESH_GRACE_MS, REFRESH_LOCKS, SESSIONS_PER_USER_MAX, SWEEP_SESSIONS_MAX};
 
@@ -172,8 +172,19 @@ impl Sessions {
         ended.sort_by_key(|session| std::cmp::Reverse(session.last_seen_at));
         let ended: Vec<SessionId> = ended.iter().skip(SESSIONS_PER_USER_MAX - 1).map(|session| session.id).collect();
         let batch = ended.iter().fold(more, |batch, old| without(batch, user, *old));
-        let batch = batch.put(SESSIONS, &id.bytes(), &record).put(SESSIONS_BY_USER, &(user.bytes(), id.bytes()), &());
-        self.store.write(batch).await?;
+        let batch = batch.assert_present(USERS, &user.bytes()).put(SESSIONS, &id.bytes(), &record).put(
+            SESSIONS_BY_USER,
+            &(user.bytes(), id.bytes()),
+            &(),
+        );
+        match self.store.write(batch).await {
+            Ok(_) => {}
+            // Deleted while its password was being checked.
+            Err(store::WriteError::Assertion { table, .. }) if table == USERS.name() => {
+                return Err(GatewayError::LoginFailed);
+            }
+            Err(error) => return Err(error.into()),
+        }
         self.forget(&ended);
         let live = Live { user, ends: None };
         self.live.write().unwrap_or_else(PoisonError::into_inner).insert(id, live);

@@ -184,7 +184,7 @@ impl Service {
             }
             error => error,
         })?;
-        if !self.hasher.verify(Some(&user.password), &body.current_password.0).await? {
+        if !self.is_password_of(&user, &body.current_password.0).await? {
             return Err(GatewayError::field("currentPassword", "This is not the password."));
         }
         let hash = self.hasher.hash(password).await?;
@@ -192,6 +192,11 @@ impl Service {
             Err(GatewayError::Write(store::WriteError::Assertion { .. })) => Err(GatewayError::Conflict),
             result => result,
         }
+    }
+
+    /// Whether this is the account's password.
+    pub(super) async fn is_password_of(&self, user: &UserRecord, password: &str) -> Result<bool, GatewayError> {
+        self.hasher.verify(Some(&user.password), password).await
     }
 
     /// Changes what an account may do. Who may not sign in any more is signed out.
