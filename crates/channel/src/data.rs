@@ -1,11 +1,13 @@
 //! What the channel service keeps: tables, keys, records.
 
+use kit::removals::Concern;
+use kit::tombstone::{self, Tombstone};
 use proto::api::channel::{Link, NotifyLevel};
 use proto::api::playlist::{PlaylistKind, PlaylistPrivacy};
 use proto::events::{ChannelEvent, EVENTS, UserProfile, VideoProfile};
 use proto::{ChannelId, PlaylistId, Timestamp, UserId, VideoId};
 use serde::{Deserialize, Serialize};
-use store::{Counter, Desc, Log, Queue, Table, Texts};
+use store::{Batch, Counter, Desc, Log, Queue, Table, Texts};
 
 /// Sixteen bytes of an identifier: they sort like the identifiers.
 pub(crate) type IdKey = [u8; 16];
@@ -49,6 +51,8 @@ pub(crate) const ITEMS: Table<(IdKey, u128, IdKey), ItemRecord> = Table::new("it
 pub(crate) const ITEM_RANKS: Table<(IdKey, IdKey), Rank> = Table::new("item-ranks");
 /// Items of a playlist.
 pub(crate) const ITEM_COUNT: Counter<IdKey> = Counter::new("item-count");
+/// (video, playlist, item): where a video stands.
+pub(crate) const ITEMS_OF_VIDEO: Table<(IdKey, IdKey, IdKey), ()> = Table::new("items-of-video");
 /// (owner, video, item): which playlist that item is in.
 pub(crate) const SAVED: Table<(IdKey, IdKey, IdKey), PlaylistId> = Table::new("saved");
 
@@ -60,6 +64,11 @@ pub(crate) const VIDEOS: Table<IdKey, VideoProfile> = Table::new("videos");
 pub(crate) const FEED: Table<FeedKey, FeedRecord> = Table::new("feed");
 /// (channel, video): the videos of a channel, in every state.
 pub(crate) const VIDEOS_OF: Table<(IdKey, IdKey), ()> = Table::new("videos-of");
+
+/// Tombstones of accounts and videos: nothing is written about them any more.
+pub(crate) const GONE: Table<Tombstone, ()> = Table::new("gone");
+/// Handles of channels that went with their owner, as tombstones: nobody gets them again.
+pub(crate) const RETIRED_HANDLES: Table<Tombstone, ()> = Table::new("retired-handles");
 
 /// What the other services are told.
 pub(crate) const LOG: Log<ChannelEvent> = Log::new(EVENTS, &["video", "notification"]);
@@ -162,4 +171,29 @@ pub(crate) enum Job {
     RemoveItems(PlaylistId, UserId),
     /// Remove all that an account had that is gone.
     RemoveUser(UserId),
+    /// Take a video that is gone out of all playlists.
+    RemoveVideo(VideoId),
+}
+
+impl Job {
+    /// How it has to do with the end of an account.
+    pub(crate) fn concern(self, user: UserId) -> Concern {
+        match self {
+            Self::RemoveUser(of) | Self::RemoveItems(_, of) if of == user => Concern::Account,
+            Self::RemoveUser(_) | Self::RemoveItems(..) | Self::RemoveSubscribers(_) | Self::RemoveVideo(_) => {
+                Concern::Removal
+            }
+            Self::Announce(_) => Concern::None,
+        }
+    }
+}
+
+/// A batch that nothing comes of once the account is gone.
+pub(crate) fn while_there(batch: Batch, user: UserId) -> Batch {
+    batch.assert_absent(GONE, &tombstone::of_id(user.bytes()))
+}
+
+/// The key of a handle that nobody gets again.
+pub(crate) fn retired_handle(handle: &str) -> Tombstone {
+    tombstone::of_name("handle", handle)
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use kit::clock;
 use kit::logs::{Consumer, Entry};
-use kit::{Context, Peer};
+use kit::{Context, Peer, tombstone};
 use proto::events::{ChannelEvent, EVENTS, GatewayEvent, VideoEvent, VideoProfile};
 use proto::{ChannelId, Problem, Timestamp};
 use store::{Batch, Desc, Leased, Push, QueueHandle, RetryPolicy, Store, WriteError};
 
-use crate::data::{CHANNELS, FEED, FeedKey, FeedRecord, JOBS, Job, LOG, USERS, VIDEOS, VIDEOS_OF};
+use crate::data::{CHANNELS, FEED, FeedKey, FeedRecord, GONE, JOBS, Job, LOG, USERS, VIDEOS, VIDEOS_OF};
 use crate::error::{Error, Result};
 use crate::service::Service;
 
@@ -138,7 +138,7 @@ fn user_changed(entry: Entry<GatewayEvent>) -> Batch {
     match entry.event {
         GatewayEvent::UserChanged { user } => Batch::new().put(USERS, &user.id.bytes(), &user),
         GatewayEvent::UserDeleted { id } => {
-            Batch::new().delete(USERS, &id.bytes()).push(JOBS, Push::new(&Job::RemoveUser(id)))
+            Batch::new().delete(USERS, &id.bytes()).put(GONE, &tombstone::of_id(id.bytes()), &()).push(JOBS, Push::new(&Job::RemoveUser(id)))
         }
     }
 }
@@ -157,6 +157,9 @@ fn video_changed(store: &Store, entry: Entry<VideoEvent>) -> Result<Batch> {
         if let Some((key, _)) = feed_entry(old) {
             batch = batch.delete(FEED, &key);
         }
+    }
+    if new.is_none() {
+        batch = batch.put(GONE, &tombstone::of_id(id.bytes()), &()).push(JOBS, Push::new(&Job::RemoveVideo(id)));
     }
     if let Some(new) = &new {
         batch = batch.put(VIDEOS_OF, &(new.channel.bytes(), id.bytes()), &()).put(VIDEOS, &id.bytes(), new);

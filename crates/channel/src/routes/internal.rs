@@ -2,7 +2,7 @@
 
 use kit::Context;
 use kit::http::{Routes, reply};
-use kit::logs;
+use kit::{clock, logs};
 use proto::{ChannelId, UserId, VideoId};
 use warp::Filter;
 
@@ -17,6 +17,10 @@ pub(super) fn routes(context: &Context, service: &Service) -> Routes {
         .or(relations(service))
         .unify()
         .or(queues(service))
+        .unify()
+        .or(removals(service))
+        .unify()
+        .or(retry_removals(service))
         .unify()
         .or(logs::routes(context, &service.store, LOG))
         .unify()
@@ -45,6 +49,24 @@ fn relations(service: &Service) -> Routes {
         .and(with(service))
         .then(async |user: UserId, channel: ChannelId, video: VideoId, service: Service| {
             reply::answer(service.relations(user, channel, video))
+        })
+        .boxed()
+}
+
+fn removals(service: &Service) -> Routes {
+    warp::path!("internal" / "removals" / UserId)
+        .and(warp::get())
+        .and(with(service))
+        .then(async |user: UserId, service: Service| reply::answer(service.removals(user).await))
+        .boxed()
+}
+
+fn retry_removals(service: &Service) -> Routes {
+    warp::path!("internal" / "removals" / UserId / "retry")
+        .and(warp::post())
+        .and(with(service))
+        .then(async |user: UserId, service: Service| {
+            reply::no_content(service.retry_removals(user, clock::now()).await)
         })
         .boxed()
 }

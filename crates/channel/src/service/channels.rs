@@ -12,8 +12,8 @@ use store::{Batch, Push, Scan, WriteError};
 use super::text::{check_handle, check_url, line, text};
 use super::{ATTEMPTS, Service, cut};
 use crate::data::{
-    ABOUTS, About, CHANNELS, ChannelRecord, FEED, HANDLES, IdKey, JOBS, Job, LOG, OWNED, OWNED_COUNT, SUBSCRIBER_COUNT,
-    SUBSCRIPTIONS, VIDEOS_OF,
+    ABOUTS, About, CHANNELS, ChannelRecord, FEED, GONE, HANDLES, IdKey, JOBS, Job, LOG, OWNED, OWNED_COUNT,
+    RETIRED_HANDLES, SUBSCRIBER_COUNT, SUBSCRIPTIONS, VIDEOS_OF, retired_handle, while_there,
 };
 use crate::error::{Error, Result};
 
@@ -61,8 +61,9 @@ impl Service {
         };
         let id = ChannelId::generate();
         let answer = self.shown(caller, id, record.clone(), about.clone()).await?;
-        let batch = Batch::new()
+        let batch = while_there(Batch::new(), user)
             .at(now.ms())
+            .assert_absent(RETIRED_HANDLES, &retired_handle(&body.handle))
             .assert_absent(HANDLES, &body.handle)
             .put(HANDLES, &body.handle, &id)
             .put(CHANNELS, &id.bytes(), &record)
@@ -76,6 +77,7 @@ impl Service {
             Err(WriteError::Assertion { table, .. }) if table == REMEMBERED.name() => {
                 remembered(&self.store, request.as_ref(), now)?.ok_or(Error::Conflict)
             }
+            Err(WriteError::Assertion { table, .. }) if table == GONE.name() => Err(Error::NotFound("account")),
             // The same request at the same moment may have taken the handle.
             Err(WriteError::Assertion { .. }) => {
                 remembered(&self.store, request.as_ref(), now)?.ok_or(Error::HandleTaken(body.handle))

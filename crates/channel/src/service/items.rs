@@ -3,6 +3,7 @@
 use kit::caller::Caller;
 use kit::idempotency::{Idempotency, REMEMBERED, remember, remembered};
 use kit::paging::PageQuery;
+use kit::tombstone;
 use proto::api::Page;
 use proto::api::playlist::{AddItem, PatchItem, PlaylistItem};
 use proto::events::ChannelEvent;
@@ -13,7 +14,10 @@ use store::{Batch, Scan, Store, WriteError};
 use super::playlists::touched;
 use super::text::text;
 use super::{Service, cut};
-use crate::data::{ITEM_COUNT, ITEM_RANKS, ITEMS, IdKey, ItemRecord, LOG, PLAYLISTS, PlaylistRecord, Rank, SAVED};
+use crate::data::{
+    GONE, ITEM_COUNT, ITEM_RANKS, ITEMS, ITEMS_OF_VIDEO, IdKey, ItemRecord, LOG, PLAYLISTS, PlaylistRecord, Rank,
+    SAVED, while_there,
+};
 use crate::error::{Error, Result};
 use crate::rank::{self, Spread};
 
@@ -63,6 +67,9 @@ impl Service {
             Err(WriteError::Assertion { table, .. }) if table == REMEMBERED.name() => {
                 remembered(&self.store, request.as_ref(), now)?.ok_or(Error::Conflict)
             }
+            Err(WriteError::Assertion { table, .. }) if table == GONE.name() => {
+                Err(Error::NotFound("video or account"))
+            }
             Err(WriteError::Bounds { .. }) => Err(Error::TooMany { what: "items", limit: self.limits.playlist_items }),
             Err(error) => Err(error.into()),
         }
@@ -81,6 +88,9 @@ impl Service {
         let last = self.store.scan_keys(ITEMS, Scan::prefix(&id).reverse()).next().transpose()?;
         let rank = rank::between(last.map(|(_, rank, _)| rank), None).ok_or(Error::Conflict)?;
         let batch = changed(playlist, of, written, now);
+        let batch = while_there(batch, of.owner)
+            .assert_absent(GONE, &tombstone::of_id(record.video.bytes()))
+            .put(ITEMS_OF_VIDEO, &(record.video.bytes(), id, item.bytes()), &());
         let batch = put(batch, id, rank, item.bytes(), record)
             .put(SAVED, &(of.owner.bytes(), record.video.bytes(), item.bytes()), &playlist)
             .add_bounded(ITEM_COUNT, &id, 1, 0..=self.limits.playlist_items)
@@ -192,6 +202,7 @@ impl Service {
             .delete(ITEMS, &(id, rank, item))
             .delete(ITEM_RANKS, &(id, item))
             .delete(SAVED, &(of.owner.bytes(), record.video.bytes(), item))
+            .delete(ITEMS_OF_VIDEO, &(record.video.bytes(), id, item))
             .add(ITEM_COUNT, &id, -1);
         self.store.write(batch).await?;
         Ok(())

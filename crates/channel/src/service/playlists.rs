@@ -12,7 +12,7 @@ use super::text::{line, text};
 use super::{Service, cut};
 use crate::data::{
     ITEM_COUNT, ITEMS, IdKey, JOBS, Job, PLAYLIST_COUNT, PLAYLIST_TEXTS, PLAYLISTS, PLAYLISTS_OF, PlaylistRecord,
-    VIDEOS,
+    VIDEOS, while_there,
 };
 use crate::error::{Error, Result};
 
@@ -81,7 +81,7 @@ impl Service {
         let id = PlaylistId::generate();
         let owner = self.person(user).await?.ok_or(Error::NotFound("account"))?;
         let answer = shown(id, record.clone(), description.clone(), owner, 0, None);
-        let batch = Batch::new()
+        let batch = while_there(Batch::new(), user)
             .at(now.ms())
             .put(PLAYLISTS, &id.bytes(), &record)
             .put_text(PLAYLIST_TEXTS, &id.bytes(), &description)
@@ -93,6 +93,7 @@ impl Service {
             Err(WriteError::Assertion { table, .. }) if table == REMEMBERED.name() => {
                 remembered(&self.store, request.as_ref(), now)?.ok_or(Error::Conflict)
             }
+            Err(WriteError::Assertion { .. }) => Err(Error::NotFound("account")),
             Err(WriteError::Bounds { .. }) => Err(Error::TooMany { what: "playlists", limit: self.limits.playlists }),
             Err(error) => Err(error.into()),
         }

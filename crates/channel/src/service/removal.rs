@@ -1,13 +1,16 @@
 //! What is removed after the answer, a bounded piece at a time.
 
-use proto::{ChannelId, PlaylistId, Timestamp, UserId};
+use kit::idempotency;
+use kit::removals::{Look, revive};
+use proto::internal::Removals;
+use proto::{ChannelId, ItemId, PlaylistId, Timestamp, UserId, VideoId};
 use store::{Batch, Desc, Leased, Push, Scan, WriteError};
 
 use super::Service;
-use super::playlists::{playlist_deletion, watch_later_id};
+use super::playlists::{playlist_deletion, touched, watch_later_id};
 use crate::data::{
-    CHANNELS, ITEM_COUNT, ITEM_RANKS, ITEMS, IdKey, JOBS, Job, OWNED, PLAYLISTS, PLAYLISTS_OF, SAVED, SUBSCRIBERS,
-    SUBSCRIPTIONS,
+    CHANNELS, ITEM_COUNT, ITEM_RANKS, ITEMS, ITEMS_OF_VIDEO, IdKey, JOBS, Job, LOG, OWNED, PLAYLISTS, PLAYLISTS_OF,
+    RETIRED_HANDLES, SAVED, SUBSCRIBERS, SUBSCRIPTIONS, retired_handle,
 };
 use crate::error::Result;
 
@@ -22,6 +25,7 @@ impl Service {
             Job::RemoveSubscribers(channel) => self.some_subscribers(channel, now)?,
             Job::RemoveItems(playlist, owner) => self.some_items(playlist, owner)?,
             Job::RemoveUser(user) => self.some_of_user(user, now).await?,
+            Job::RemoveVideo(video) => (Batch::new(), self.some_places(video, now).await?),
         };
         let batch = batch.at(now.ms()).complete(leased);
         let batch = if more { batch.push(JOBS, Push::new(&leased.job)) } else { batch };
@@ -50,9 +54,53 @@ impl Service {
                 .delete(ITEMS, &(id, *rank, *item))
                 .delete(ITEM_RANKS, &(id, *item))
                 .delete(SAVED, &(owner.bytes(), record.video.bytes(), *item))
+                .delete(ITEMS_OF_VIDEO, &(record.video.bytes(), id, *item))
                 .add(ITEM_COUNT, &id, -1);
         }
         Ok((batch, entries.len() == PIECE))
+    }
+
+    /// Takes a video out of some playlists, one place after the other: each is a change of that playlist.
+    async fn some_places(&self, video: VideoId, now: Timestamp) -> Result<bool> {
+        let places = self.store.scan_keys(ITEMS_OF_VIDEO, Scan::prefix(&video.bytes())).take(PIECE);
+        let places = places.collect::<Result<Vec<_>, _>>()?;
+        for (_, playlist, item) in &places {
+            let _lock = self.lock(*playlist).await;
+            let batch = self.place_removal(video, *playlist, ItemId::from_bytes(*item), now)?;
+            match self.store.write(batch).await {
+                Ok(_) | Err(WriteError::Assertion { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(!places.is_empty())
+    }
+
+    fn place_removal(&self, video: VideoId, playlist: IdKey, item: ItemId, now: Timestamp) -> Result<Batch> {
+        let place = (playlist, item.bytes());
+        let batch = Batch::new().at(now.ms()).delete(ITEMS_OF_VIDEO, &(video.bytes(), playlist, place.1));
+        let (Some(of), Some(rank)) = (self.store.get(PLAYLISTS, &playlist)?, self.store.get(ITEM_RANKS, &place)?) else {
+            // The playlist is about to go as a whole.
+            return Ok(batch);
+        };
+        Ok(batch
+            .assert_equal(PLAYLISTS, &playlist, &of)
+            .put(PLAYLISTS, &playlist, &touched(&of, now))
+            .delete(ITEMS, &(playlist, rank.into(), place.1))
+            .delete(ITEM_RANKS, &place)
+            .delete(SAVED, &(of.owner.bytes(), video.bytes(), place.1))
+            .add(ITEM_COUNT, &playlist, -1))
+    }
+
+    /// What is still to be removed of an account that is gone, and of others.
+    pub(crate) async fn removals(&self, user: UserId) -> Result<Removals> {
+        let concern = move |job: &Job| job.concern(user);
+        self.blocking(move |store| Ok(Look::new(store, user)?.queue(JOBS, concern)?.log(LOG)?.finish())).await
+    }
+
+    /// Tries what could not be removed of an account once more.
+    pub(crate) async fn retry_removals(&self, user: UserId, now: Timestamp) -> Result<()> {
+        revive(&self.store, JOBS, |job: &Job| job.concern(user), now.ms()).await?;
+        Ok(())
     }
 
     /// One thing after the other: subscriptions, playlists, channels. Only what is certainly there is in the
@@ -77,8 +125,13 @@ impl Service {
         }
         for key in self.store.scan_keys(OWNED, Scan::prefix(&id)).take(PIECE).collect::<Result<Vec<_>, _>>()? {
             let record = self.store.get(CHANNELS, &key.1)?;
-            batches.extend(record.map(|it| self.channel_deletion(ChannelId::from_bytes(key.1), &it, now)));
+            batches.extend(record.map(|it| {
+                let batch = self.channel_deletion(ChannelId::from_bytes(key.1), &it, now);
+                batch.put(RETIRED_HANDLES, &retired_handle(&it.handle), &())
+            }));
         }
+        let (answers, _) = idempotency::forget_user(&self.store, user, PIECE)?;
+        batches.extend(Some(answers).filter(|batch| !batch.is_empty()));
         let more = !batches.is_empty();
         for batch in batches {
             match self.store.write(batch).await {

@@ -11,8 +11,8 @@ use store::{Batch, Desc, Push, Scan, WriteError};
 
 use super::{ATTEMPTS, Service, cut};
 use crate::data::{
-    CHANNELS, ChannelRecord, IdKey, JOBS, Job, LOG, PLAYLISTS, SAVED, SUBSCRIBER_COUNT, SUBSCRIBERS,
-    SUBSCRIPTION_COUNT, SUBSCRIPTIONS, SUBSCRIPTIONS_BY_TIME, SubscriptionRecord,
+    CHANNELS, ChannelRecord, GONE, IdKey, JOBS, Job, LOG, PLAYLISTS, SAVED, SUBSCRIBER_COUNT, SUBSCRIBERS,
+    SUBSCRIPTION_COUNT, SUBSCRIPTIONS, SUBSCRIPTIONS_BY_TIME, SubscriptionRecord, while_there,
 };
 use crate::error::{Error, Result};
 
@@ -49,6 +49,9 @@ impl Service {
             };
             match self.store.write(batch.at(now.ms()).append(LOG, &event)).await {
                 Ok(_) => return Ok(body),
+                Err(WriteError::Assertion { table, .. }) if table == GONE.name() => {
+                    return Err(Error::NotFound("account"));
+                }
                 Err(WriteError::Assertion { .. }) => {}
                 Err(WriteError::Bounds { .. }) => {
                     return Err(Error::TooMany { what: "subscriptions", limit: self.limits.subscriptions });
@@ -61,7 +64,7 @@ impl Service {
 
     fn subscribed(&self, user: UserId, channel: ChannelId, body: &Subscription, now: Timestamp) -> Batch {
         let (by_user, by_channel) = ((user.bytes(), channel.bytes()), (channel.bytes(), user.bytes()));
-        Batch::new()
+        while_there(Batch::new(), user)
             .assert_present(CHANNELS, &channel.bytes())
             .assert_absent(SUBSCRIPTIONS, &by_user)
             .put(SUBSCRIPTIONS, &by_user, &SubscriptionRecord { notify: body.notify, created_at: now })
