@@ -6,7 +6,6 @@
 //!
 //! Deliberately absent: any knowledge of videos, people or channels, how data are stored, and which routes exist.
 
-pub mod backup;
 pub mod caller;
 pub mod clock;
 pub mod config;

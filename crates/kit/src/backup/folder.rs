@@ -198,7 +198,7 @@ pub fn store_files(folder: &Folder, service: &str) -> Result<Vec<PathBuf>, Error
 }
 
 /// The time to the second, and something random: sorted by name is sorted by time.
-fn new_id(now: Timestamp) -> String {
+pub(super) fn new_id(now: Timestamp) -> String {
     let seconds = Timestamp::from_ms(now.seconds().saturating_mul(1000)).to_string();
     let time: String = seconds.chars().filter(|c| c.is_ascii_digit() || *c == 'T').take(15).collect();
     let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), now.ms()) & 0x00ff_ffff;

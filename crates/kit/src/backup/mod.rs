@@ -30,4 +30,4 @@ pub use file::{Digest, sync_tree};
 pub use folder::{Entry, Folder, Unfinished, store_files};
 pub use manifest::{Manifest, MediaFile, MediaSummary, StoreFile, Taken, read_list};
 pub(crate) use part::Part;
-pub(crate) use routes::routes;
+pub(crate) use routes::before;

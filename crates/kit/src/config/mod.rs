@@ -16,7 +16,7 @@ use toml::de::DeTable;
 
 pub use error::{ConfigError, Fault};
 pub use sections::{
-    Auth, Config, Fanout, Http, Instance, Key, LimitsSection, Log, LogFormat, Media, Notification, Registration,
+    Auth, Backup, Config, Fanout, Http, Instance, Key, LimitsSection, Log, LogFormat, Media, Notification, Registration,
     RegistrationPolicy, Runtime, Sandbox, Search, Storage, keys,
 };
 pub use template::template;

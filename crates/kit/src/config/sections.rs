@@ -168,6 +168,10 @@ fn is_line(text: &str) -> bool {
     !text.trim().is_empty() && text.chars().count() <= 80 && !text.contains(char::is_control)
 }
 
+fn is_folder(text: &str) -> bool {
+    text.is_empty() || text.starts_with('/')
+}
+
 fn is_paragraph(text: &str) -> bool {
     text.chars().count() <= 2_000
 }
@@ -337,6 +341,19 @@ sections! {
         reserve_bytes: u64 = GIB, 0..=1_024 * TIB;
         /// Cache of each service's database.
         cache_bytes: u64 = 16 * MIB, MIB..=TIB;
+    }
+
+    /// Backups: consistent copies of everything, made and verified while it runs.
+    [backup] Backup {
+        /// The folder of the backups, best on another disk. Empty: backups in the data folder, which keeps from
+        /// mistakes but not from a broken disk. Under systemd another folder needs a ReadWritePaths= line.
+        folder: String = String::new(), Text(is_folder, "that is empty or an absolute path");
+        /// A backup is made so often; 0 = only by hand.
+        interval_hours: u64 = 24, 0..=8_760;
+        /// Verified backups that are kept; fewer when less than [storage] reserve_bytes is free, but always one.
+        keep: usize = 3, 1..=1_000;
+        /// A database's journal that takes more starts a backup early: what two backups have may be forgotten.
+        journal_max_bytes: u64 = GIB, MIB..=TIB;
     }
 
     /// The log, on stderr.
