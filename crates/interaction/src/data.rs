@@ -1,11 +1,13 @@
 //! What the interaction service keeps: tables, keys, records.
 
+use kit::removals::Concern;
+use kit::tombstone::{self, Tombstone};
 use proto::api::interaction::Rating;
 use proto::api::notification::NotificationKind;
 use proto::events::{EVENTS, InteractionEvent, NOTIFICATIONS, Notify, UserProfile, VideoProfile, Viewer};
 use proto::{CommentId, Id, Timestamp, UserId, VideoId};
 use serde::{Deserialize, Serialize};
-use store::{Counter, Desc, Log, Queue, Table, Texts};
+use store::{Batch, Counter, Desc, Log, Queue, Table, Texts};
 
 /// Sixteen bytes of an identifier: they sort like the identifiers.
 pub(crate) type IdKey = [u8; 16];
@@ -64,8 +66,10 @@ pub(crate) const USERS: Table<IdKey, UserProfile> = Table::new("users");
 pub(crate) const USERNAMES: Table<String, UserId> = Table::new("usernames");
 /// Projection of the video service's videos.
 pub(crate) const VIDEOS: Table<IdKey, VideoProfile> = Table::new("videos");
-/// Videos that were deleted: nothing is written about them any more.
-pub(crate) const GONE: Table<IdKey, ()> = Table::new("gone");
+/// Tombstones of videos that were deleted: nothing is written about them any more.
+pub(crate) const GONE: Table<Tombstone, ()> = Table::new("gone-videos");
+/// Tombstones of accounts that were deleted: nothing is written in their name any more.
+pub(crate) const GONE_USERS: Table<Tombstone, ()> = Table::new("gone-users");
 
 /// What video is told.
 pub(crate) const LOG: Log<InteractionEvent> = Log::new(EVENTS, &["video"]);
@@ -170,6 +174,31 @@ pub(crate) enum Job {
     RemoveRatings(CommentId),
     /// Remove all of an account that is gone.
     RemoveUser(UserId),
+}
+
+impl Job {
+    /// How it has to do with the end of an account.
+    pub(crate) fn concern(&self, user: UserId) -> Concern {
+        match self {
+            Self::RemoveUser(of) if *of == user => Concern::Account,
+            Self::RemoveUser(_) | Self::RemoveVideo(_) | Self::RemoveRatings(_) => Concern::Removal,
+            Self::Rate(rate) if rate.user == user || rate.owner == user => Concern::Account,
+            Self::Comment(comment) if comment.author == user || comment.tell.iter().any(|(to, _)| *to == user) => {
+                Concern::Account
+            }
+            Self::Rate(_) | Self::Comment(_) | Self::Uncomment { .. } | Self::View { .. } => Concern::None,
+        }
+    }
+}
+
+/// The key of what is gone.
+pub(crate) fn gone(id: IdKey) -> Tombstone {
+    tombstone::of_id(id)
+}
+
+/// A batch that nothing comes of once the account is gone.
+pub(crate) fn while_there(batch: Batch, user: UserId) -> Batch {
+    batch.assert_absent(GONE_USERS, &gone(user.bytes()))
 }
 
 /// Somebody's opinion.

@@ -2,7 +2,8 @@
 
 use kit::Context;
 use kit::http::{Routes, reply};
-use kit::logs;
+use kit::{clock, logs};
+use proto::UserId;
 use warp::Filter;
 
 use super::with;
@@ -11,10 +12,32 @@ use crate::service::Service;
 
 pub(super) fn routes(context: &Context, service: &Service) -> Routes {
     queues(service)
+        .or(removals(service))
+        .unify()
+        .or(retry_removals(service))
+        .unify()
         .or(logs::routes(context, &service.store, LOG))
         .unify()
         .or(logs::routes(context, &service.store, NOTIFY_LOG))
         .unify()
+        .boxed()
+}
+
+fn removals(service: &Service) -> Routes {
+    warp::path!("internal" / "removals" / UserId)
+        .and(warp::get())
+        .and(with(service))
+        .then(async |user: UserId, service: Service| reply::answer(service.removals(user).await))
+        .boxed()
+}
+
+fn retry_removals(service: &Service) -> Routes {
+    warp::path!("internal" / "removals" / UserId / "retry")
+        .and(warp::post())
+        .and(with(service))
+        .then(async |user: UserId, service: Service| {
+            reply::no_content(service.retry_removals(user, clock::now()).await)
+        })
         .boxed()
 }
 

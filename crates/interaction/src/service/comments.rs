@@ -14,7 +14,7 @@ use super::mentions::mentions;
 use super::{ATTEMPTS, Service};
 use crate::data::{
     COMMENT_TEXTS, COMMENTS, CommentRecord, Commented, GONE, JOBS, Job, LANE_INTERACTIONS, LANE_REMOVALS, REPLIES,
-    REPLY_COUNT, THREAD_SIZE, THREADS, WRITTEN_BY,
+    REPLY_COUNT, THREAD_SIZE, THREADS, WRITTEN_BY, gone, while_there,
 };
 use crate::error::{Error, Result};
 
@@ -284,7 +284,7 @@ fn addition(
         title: video.title.clone(),
         excerpt: record.text.iter().flat_map(|text| text.chars()).take(EXCERPT_CHARS).collect(),
     });
-    let batch = Batch::new().at(now.ms()).assert_absent(GONE, &video.id.bytes());
+    let batch = while_there(Batch::new(), author).at(now.ms()).assert_absent(GONE, &gone(video.id.bytes()));
     let batch = match record.parent {
         None => batch.put(THREADS, &(video.id.bytes(), id.bytes()), &()),
         Some(top) => batch

@@ -10,7 +10,7 @@ use store::{Batch, Desc, Scan, WriteError};
 
 use super::sittings::Sitting;
 use super::{ATTEMPTS, Service};
-use crate::data::{HISTORY, HISTORY_BY_TIME, HISTORY_COUNT, HISTORY_PAUSED, HistoryRecord, IdKey, LOG, WATCHERS};
+use crate::data::{HISTORY, HISTORY_BY_TIME, HISTORY_COUNT, HISTORY_PAUSED, HistoryRecord, IdKey, LOG, WATCHERS, while_there};
 use crate::error::{Error, Result};
 
 /// Videos in somebody's history; the oldest go first.
@@ -169,10 +169,14 @@ impl Service {
     pub(crate) async fn pause_history(&self, caller: &Caller, body: HistoryPaused) -> Result<HistoryPaused> {
         let user = caller.signed_in()?;
         let batch = match body.paused {
-            true => Batch::new().put(HISTORY_PAUSED, &user.bytes(), &()),
+            true => while_there(Batch::new(), user).put(HISTORY_PAUSED, &user.bytes(), &()),
             false => Batch::new().delete(HISTORY_PAUSED, &user.bytes()),
         };
-        self.store.write(batch).await?;
+        match self.store.write(batch).await {
+            Ok(_) => {}
+            Err(WriteError::Assertion { .. }) => return Err(Error::NotFound("account")),
+            Err(error) => return Err(error.into()),
+        }
         if body.paused {
             self.shared.sittings.forget(user, None);
         }

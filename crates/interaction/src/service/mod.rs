@@ -30,7 +30,7 @@ use top::Rankings;
 
 pub(crate) use threads::Sort;
 
-use crate::data::{GONE, JOBS, USERNAMES, USERS, VIDEOS};
+use crate::data::{GONE, JOBS, USERNAMES, USERS, VIDEOS, gone};
 use crate::error::{Error, Result};
 use crate::peers::Peers;
 
@@ -68,7 +68,7 @@ impl Service {
     async fn visible_video(&self, caller: &Caller, id: VideoId) -> Result<VideoProfile> {
         let profile = match self.store.get(VIDEOS, &id.bytes())? {
             Some(profile) => Some(profile),
-            None if self.store.contains(GONE, &id.bytes())? => None,
+            None if self.store.contains(GONE, &gone(id.bytes()))? => None,
             None => self.peers.video(id).await?,
         };
         profile.filter(|profile| profile.visible_to(caller.user, caller.role)).ok_or(Error::NotFound("video"))

@@ -8,7 +8,9 @@ use proto::{CommentId, Id, Timestamp, UserId, VideoId};
 use store::{Batch, Push, Scan, WriteError};
 
 use super::Service;
-use crate::data::{COMMENTS, GONE, JOBS, Job, LANE_INTERACTIONS, PENDING, RATINGS, Rate, Target};
+use crate::data::{
+    COMMENTS, GONE, JOBS, Job, LANE_INTERACTIONS, PENDING, RATINGS, Rate, Target, gone, while_there,
+};
 use crate::error::{Error, Result};
 
 impl Service {
@@ -56,7 +58,8 @@ impl Service {
             title: video.title.clone(),
         });
         let (kind, id) = target.key();
-        let mut batch = Batch::new().at(now.ms()).assert_absent(GONE, &video.id.bytes());
+        let mut batch =
+            while_there(Batch::new(), user).at(now.ms()).assert_absent(GONE, &gone(video.id.bytes()));
         if let Target::Comment(comment) = target {
             batch = batch.assert_present(COMMENTS, &comment.bytes());
         }

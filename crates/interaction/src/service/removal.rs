@@ -1,6 +1,10 @@
 //! What is removed after a video, a comment or an account is gone: a bounded piece at a time.
 
+use kit::idempotency;
+use kit::removals::{Look, revive};
 use proto::api::interaction::Rating;
+use proto::events::Viewer;
+use proto::internal::Removals;
 use proto::{CommentId, Id, Timestamp, UserId, VideoId};
 use store::{Batch, Counter, Key, Leased, Push, Scan};
 
@@ -9,25 +13,39 @@ use super::comments::{removal_job, without};
 use super::ratings::order_key;
 use crate::data::{
     COMMENT_COUNT, COMMENTS, COUNTED, COUNTED_BY_TIME, DISLIKES, HISTORY_PAUSED, IdKey, JOBS, Job, LANE_INTERACTIONS,
-    LIKES, RATERS, RATINGS, REPLIES, REPLY_COUNT, Rate, THREAD_SIZE, THREADS, Target, TargetKey, VIEW_COUNT, WATCHERS,
-    WRITTEN_BY,
+    LANE_REMOVALS, LIKES, LOG, NOTIFY_LOG, PENDING, RATERS, RATINGS, REPLIES, REPLY_COUNT, Rate, THREAD_SIZE, THREADS,
+    Target, TargetKey, VIEW_COUNT, WATCHERS, WRITTEN_BY, viewer_key,
 };
 use crate::error::Result;
 
 /// How many rows of a kind one batch removes.
 const PIECE: usize = 30;
 
+/// Marks of counted views that one batch removes.
+const MARKS_PIECE: usize = 500;
+
+/// How long a removal waits that others have to come before, in milliseconds.
+const AFTER_OTHERS_MS: i64 = 200;
+
 impl Service {
     /// A piece of a removal. A job with more to do is pushed again in the batch that completes it.
     pub(crate) async fn remove(&self, leased: &Leased<Job>, now: Timestamp) -> Result<()> {
+        let mut due_ms = 0;
         let (batch, more) = match &leased.job {
             Job::RemoveVideo(id) => self.some_of_video(*id)?,
             Job::RemoveRatings(id) => self.some_ratings(Target::Comment(*id))?,
-            Job::RemoveUser(id) => self.some_of_user(*id, now).await?,
+            Job::RemoveUser(id) => {
+                let (batch, more) = self.some_of_user(*id, now).await?;
+                if more {
+                    due_ms = now.ms() + AFTER_OTHERS_MS;
+                }
+                (batch, more)
+            }
             Job::Rate(_) | Job::Comment(_) | Job::Uncomment { .. } | Job::View { .. } => (Batch::new(), false),
         };
         let batch = batch.at(now.ms()).complete(leased);
-        let batch = if more { batch.push(JOBS, removal_job(&leased.job)) } else { batch };
+        let again = Push { job: &leased.job, order_key: None, due_ms, lane: LANE_REMOVALS };
+        let batch = if more { batch.push(JOBS, again) } else { batch };
         self.store.write(batch).await?;
         Ok(())
     }
@@ -106,7 +124,8 @@ impl Service {
 
     fn zero<K: Key>(&self, batch: Batch, counter: Counter<K>, key: &K) -> Result<Batch> {
         let count = self.store.count(counter, key)?;
-        Ok(if count == 0 { batch } else { batch.add(counter, key, -count) })
+        // Somebody may be about to take one away: then it is looked at anew.
+        Ok(if count == 0 { batch } else { batch.add_bounded(counter, key, -count, 0..=0) })
     }
 
     /// Takes back what somebody has rated, removes what they wrote, and forgets what they watched.
@@ -117,8 +136,52 @@ impl Service {
         for (_, comment) in &written {
             self.remove_comment(CommentId::from_bytes(*comment), now).await?;
         }
+        self.forget_views(user, now).await?;
         let (batch, rated) = self.some_opinions(user, now)?;
-        Ok((batch.delete(HISTORY_PAUSED, &user.bytes()), rated || !written.is_empty()))
+        let (answers, remembered) = idempotency::forget_user(&self.store, user, PIECE)?;
+        // What they said last may wait to be counted: it is taken back afterwards.
+        let waits = self.store.scan_keys(PENDING, Scan::prefix(&user.bytes())).next().transpose()?.is_some();
+        let batch = batch.merge(answers).delete(HISTORY_PAUSED, &user.bytes());
+        Ok((batch, rated || remembered || waits || !written.is_empty()))
+    }
+
+    /// Forgets whose views were counted; the counts stay. These rows are by video, and only of a day or so.
+    async fn forget_views(&self, user: UserId, now: Timestamp) -> Result<()> {
+        let viewer = viewer_key(&Viewer::User(user));
+        let marks = self
+            .blocking(move |store| {
+                let mut marks = Vec::new();
+                for entry in store.scan(COUNTED, Scan::all()) {
+                    let (key, at) = entry?;
+                    if key.1 == viewer {
+                        marks.push((key, at));
+                    }
+                }
+                Ok(marks)
+            })
+            .await?;
+        for marks in marks.chunks(MARKS_PIECE) {
+            let batch = marks.iter().fold(Batch::new().at(now.ms()), |batch, (key, at)| {
+                batch.delete(COUNTED, key).delete(COUNTED_BY_TIME, &(at.ms(), key.0, key.1.clone()))
+            });
+            self.store.write(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// What is still to be removed of an account that is gone, and of others.
+    pub(crate) async fn removals(&self, user: UserId) -> Result<Removals> {
+        let concern = move |job: &Job| job.concern(user);
+        self.blocking(move |store| {
+            Ok(Look::new(store, user)?.queue(JOBS, concern)?.log(LOG)?.log(NOTIFY_LOG)?.finish())
+        })
+        .await
+    }
+
+    /// Tries what could not be removed of an account once more.
+    pub(crate) async fn retry_removals(&self, user: UserId, now: Timestamp) -> Result<()> {
+        revive(&self.store, JOBS, |job: &Job| job.concern(user), now.ms()).await?;
+        Ok(())
     }
 
     /// An opinion is taken back through the queue, as its owner would; the next piece removes what it leaves.

@@ -9,7 +9,9 @@ use store::{Batch, Scan, WriteError};
 use super::comments::interaction;
 use super::sittings::{Sitting, WRITE_EVERY_MS, Who};
 use super::{ATTEMPTS, Service};
-use crate::data::{COUNTED, COUNTED_BY_TIME, GONE, HISTORY, HISTORY_PAUSED, JOBS, Job, LOG, viewer_key};
+use crate::data::{
+    COUNTED, COUNTED_BY_TIME, GONE, GONE_USERS, HISTORY, HISTORY_PAUSED, JOBS, Job, LOG, gone, viewer_key, while_there,
+};
 use crate::error::{Error, Result};
 
 /// A view counts when this much was watched, or half of a shorter video.
@@ -72,7 +74,7 @@ impl Service {
                     self.shared.sittings.written(who, sitting.seen_at, now);
                     return Ok(());
                 }
-                Err(WriteError::Assertion { table, .. }) if table == GONE.name() => {
+                Err(WriteError::Assertion { table, .. }) if [GONE.name(), GONE_USERS.name()].contains(&table) => {
                     self.shared.sittings.written(who, sitting.seen_at, now);
                     return Err(Error::NotFound("video"));
                 }
@@ -85,7 +87,10 @@ impl Service {
 
     fn sitting_batch(&self, who: &Who, sitting: &Sitting, counts: bool, now: Timestamp) -> Result<Batch> {
         let (viewer, video) = who;
-        let mut batch = Batch::new().at(now.ms()).assert_absent(GONE, &video.bytes());
+        let mut batch = Batch::new().at(now.ms()).assert_absent(GONE, &gone(video.bytes()));
+        if let Viewer::User(user) = viewer {
+            batch = while_there(batch, *user);
+        }
         if counts {
             batch = self.counted(batch, viewer, *video, now)?;
         }

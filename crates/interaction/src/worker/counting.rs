@@ -10,7 +10,7 @@ use store::{Batch, Leased, ReadError, RetryPolicy, Store};
 
 use crate::data::{
     COMMENT_COUNT, COMMENTS, Commented, DISLIKES, GONE, Job, LIKES, LOG, NOTIFY_LOG, PENDING, RATERS, RATINGS, Rate,
-    RatingRecord, Target, TargetKey, VIEW_COUNT,
+    RatingRecord, Target, TargetKey, VIEW_COUNT, gone,
 };
 
 /// What changes in the counts of a video.
@@ -80,7 +80,7 @@ impl Counting<'_> {
 
     /// Adds to the counts of a video, unless it is gone.
     fn count(&mut self, video: VideoId, add: impl FnOnce(&mut Change)) -> Result<(), ReadError> {
-        if !self.store.contains(GONE, &video.bytes())? {
+        if !self.store.contains(GONE, &gone(video.bytes()))? {
             add(self.videos.entry(video).or_default());
         }
         Ok(())
@@ -122,7 +122,7 @@ impl Counting<'_> {
             Target::Comment(comment) => self.store.contains(COMMENTS, &comment.bytes())?,
             Target::Video(_) => true,
         };
-        Ok(comment && !self.store.contains(GONE, &rate.video.bytes())?)
+        Ok(comment && !self.store.contains(GONE, &gone(rate.video.bytes()))?)
     }
 
     fn rated(&mut self, rate: &Rate, tell: bool) {
@@ -146,12 +146,12 @@ impl Counting<'_> {
 
     fn comment(&mut self, comment: &Commented) -> Result<(), ReadError> {
         let record = self.store.get(COMMENTS, &comment.comment.bytes())?;
-        let gone = self.store.contains(GONE, &comment.video.bytes())?;
+        let is_gone = self.store.contains(GONE, &gone(comment.video.bytes()))?;
         if comment.counted {
             self.count(comment.video, |change| change.comments += 1)?;
         }
         // Of what was deleted before it was told, nobody is told.
-        if gone || record.is_none_or(|record| record.deleted) {
+        if is_gone || record.is_none_or(|record| record.deleted) {
             return Ok(());
         }
         let Commented { author: user, video, at, .. } = *comment;
@@ -189,7 +189,7 @@ impl Counting<'_> {
                 dislikes: total(self.store.count(DISLIKES, &target)?, opinions.map_or(0, |it| it.dislikes)),
                 comments: total(self.store.count(COMMENT_COUNT, &id)?, change.comments),
             };
-            batch = batch.assert_absent(GONE, &id);
+            batch = batch.assert_absent(GONE, &gone(id));
             batch = add(batch, VIEW_COUNT, &id, change.views);
             batch = add(batch, COMMENT_COUNT, &id, change.comments);
             batch = batch.append(LOG, &event);

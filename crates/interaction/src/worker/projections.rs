@@ -6,7 +6,7 @@ use proto::events::{EVENTS, GatewayEvent, VideoEvent};
 use proto::{Problem, UserId};
 use store::{Batch, Push, Store};
 
-use crate::data::{GONE, JOBS, Job, LANE_REMOVALS, USERNAMES, USERS, VIDEOS};
+use crate::data::{GONE, GONE_USERS, JOBS, Job, LANE_REMOVALS, USERNAMES, USERS, VIDEOS, gone};
 use crate::error::Result;
 use crate::service::Service;
 
@@ -34,7 +34,10 @@ fn user_changed(store: &Store, entry: Entry<GatewayEvent>) -> Result<Batch> {
             without_name(store, user.id)?.put(USERNAMES, &user.username, &user.id).put(USERS, &user.id.bytes(), &user)
         }
         GatewayEvent::UserDeleted { id } => {
-            without_name(store, id)?.delete(USERS, &id.bytes()).push(JOBS, removal(&Job::RemoveUser(id)))
+            without_name(store, id)?
+                .delete(USERS, &id.bytes())
+                .put(GONE_USERS, &gone(id.bytes()), &())
+                .push(JOBS, removal(&Job::RemoveUser(id)))
         }
     })
 }
@@ -52,7 +55,7 @@ fn video_changed(entry: Entry<VideoEvent>) -> Batch {
         }
         VideoEvent::VideoDeleted { id, .. } => Batch::new()
             .delete(VIDEOS, &id.bytes())
-            .put(GONE, &id.bytes(), &())
+            .put(GONE, &gone(id.bytes()), &())
             .push(JOBS, removal(&Job::RemoveVideo(id))),
         VideoEvent::ProcessingDone { .. } | VideoEvent::ProcessingFailed { .. } => Batch::new(),
     }

@@ -1,0 +1,125 @@
+//! What this service's snapshot says, and how its own projections are filled anew.
+
+use kit::logs::{Kept, Projection, Rows, Subject};
+use proto::api::interaction::Rating;
+use proto::events::{GatewayEvent, InteractionEvent, VideoEvent, Viewer};
+use proto::{ChannelId, UserId, VideoId};
+use store::{Batch, ReadError, Store};
+
+use crate::data::{
+    COMMENT_COUNT, COMMENTS, COUNTED, DISLIKES, HISTORY, HISTORY_PAUSED, IdKey, LIKES, RATERS, RATINGS, THREADS,
+    Target, USERNAMES, USERS, VIDEOS, VIEW_COUNT, WATCHERS, WRITTEN_BY,
+};
+
+/// What is counted, what people think and say of videos, and what they watched. How much of a video somebody watched
+/// is not kept; they came to where their history says.
+pub(crate) fn snapshot() -> Rows<InteractionEvent> {
+    Rows::new()
+        .keys(VIDEOS, |store, id| Ok(Some(counts(store, id)?)))
+        .keys(RATERS, |store, (kind, id, _)| match Target::of((kind, id)) {
+            Target::Video(_) => unknown_counts(store, id),
+            Target::Comment(_) => Ok(None),
+        })
+        .keys(THREADS, |store, (video, _)| unknown_counts(store, video))
+        .table(RATINGS, |_, (user, kind, id), record| {
+            let (Target::Video(video), Rating::Like | Rating::Dislike) = (Target::of((kind, id)), record.rating) else {
+                return Ok(None);
+            };
+            let user = UserId::from_bytes(user);
+            Ok(Some(InteractionEvent::Rated { user, video, rating: record.rating, at: record.at }))
+        })
+        .table(COMMENTS, |_, _, record| {
+            let Some(user) = record.author.filter(|_| !record.deleted && !record.held) else { return Ok(None) };
+            Ok(Some(InteractionEvent::Commented { user, video: record.video, at: record.created_at }))
+        })
+        .table(HISTORY, |_, (user, video), record| {
+            Ok(Some(InteractionEvent::Watched {
+                viewer: Viewer::User(UserId::from_bytes(user)),
+                video: VideoId::from_bytes(video),
+                watched_seconds: record.position_seconds,
+                position_seconds: record.position_seconds,
+                at: record.watched_at,
+            }))
+        })
+}
+
+fn counts(store: &Store, id: IdKey) -> Result<InteractionEvent, ReadError> {
+    let video = VideoId::from_bytes(id);
+    let target = Target::Video(video).key();
+    let total = |count: i64| u64::try_from(count).unwrap_or(0);
+    Ok(InteractionEvent::Counts {
+        video,
+        views: total(store.count(VIEW_COUNT, &id)?),
+        likes: total(store.count(LIKES, &target)?),
+        dislikes: total(store.count(DISLIKES, &target)?),
+        comments: total(store.count(COMMENT_COUNT, &id)?),
+    })
+}
+
+/// The counts of a video that the projection does not name.
+fn unknown_counts(store: &Store, id: IdKey) -> Result<Option<InteractionEvent>, ReadError> {
+    if store.contains(VIDEOS, &id)? { Ok(None) } else { Ok(Some(counts(store, id)?)) }
+}
+
+/// The accounts with their names, and what this service has of each.
+pub(crate) fn users() -> Projection<GatewayEvent> {
+    let rows = Rows::new()
+        .keys(USERS, |_, id| Ok(of_user(id)))
+        .keys(RATINGS, |_, (user, _, _)| Ok(of_user(user)))
+        .keys(WRITTEN_BY, |_, (author, _)| Ok(of_user(author)))
+        .keys(HISTORY, |_, (user, _)| Ok(of_user(user)))
+        .keys(HISTORY_PAUSED, |_, user| Ok(of_user(user)))
+        .table(USERNAMES, |store, name, id| {
+            let has = store.get(USERS, &id.bytes())?.is_some_and(|user| user.username == name);
+            let stray = move || Batch::new().assert_equal(USERNAMES, &name, &id).delete(USERNAMES, &name);
+            Ok((!has).then(|| Kept::stray(stray)))
+        })
+        .table(USERS, |store, key, user| {
+            let named = store.get(USERNAMES, &user.username)? == Some(user.id);
+            let lost = move || {
+                Batch::new().assert_equal(USERS, &key, &user).put(USERNAMES, &user.username, &user.id)
+            };
+            Ok((!named).then(|| Kept::stray(lost)))
+        });
+    Projection::new(
+        |event| match event {
+            GatewayEvent::UserChanged { user } => Some(Subject::new(0, &[user.id.bytes()])),
+            GatewayEvent::UserDeleted { id } => Some(Subject::new(0, &[id.bytes()])),
+        },
+        rows,
+    )
+}
+
+fn of_user(id: IdKey) -> Option<Kept> {
+    Some(Kept::of(Subject::new(0, &[id]), &GatewayEvent::UserDeleted { id: UserId::from_bytes(id) }))
+}
+
+/// The videos, and what this service has of each.
+pub(crate) fn videos() -> Projection<VideoEvent> {
+    let nobody = (UserId::from_bytes([0; 16]), ChannelId::from_bytes([0; 16]));
+    let of = move |id: IdKey| of_video(id, nobody);
+    let rows = Rows::new()
+        .table(VIDEOS, |_, id, video| Ok(of_video(id, (video.owner, video.channel))))
+        .keys(THREADS, move |_, (video, _)| Ok(of(video)))
+        .keys(RATERS, move |_, (kind, id, _)| {
+            Ok(matches!(Target::of((kind, id)), Target::Video(_)).then(|| of(id)).flatten())
+        })
+        .keys(WATCHERS, move |_, (video, _)| Ok(of(video)))
+        .keys(COUNTED, move |_, (video, _)| Ok(of(video)));
+    Projection::new(|event| Some(Subject::new(0, &[video_of(event).bytes()])), rows)
+}
+
+fn of_video(id: IdKey, (owner, channel): (UserId, ChannelId)) -> Option<Kept> {
+    let gone = VideoEvent::VideoDeleted { id: VideoId::from_bytes(id), owner, channel };
+    Some(Kept::of(Subject::new(0, &[id]), &gone))
+}
+
+fn video_of(event: &VideoEvent) -> VideoId {
+    match event {
+        VideoEvent::VideoChanged { video }
+        | VideoEvent::VideoPublished { video }
+        | VideoEvent::ProcessingDone { video }
+        | VideoEvent::ProcessingFailed { video, .. } => video.id,
+        VideoEvent::VideoDeleted { id, .. } => *id,
+    }
+}
