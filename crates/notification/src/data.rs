@@ -2,6 +2,8 @@
 //!
 //! Keys are the ids' bytes: they sort by time. Everything about one person starts with their id.
 
+use kit::removals::Concern;
+use kit::tombstone::{self, Tombstone};
 use proto::api::notification::NotificationKind;
 use proto::events::{UserProfile, VideoProfile};
 use proto::{ChannelId, CommentId, NotificationId, Timestamp, UserId, VideoId};
@@ -40,6 +42,12 @@ pub(crate) const VIDEOS: Table<Bytes16, VideoRecord> = Table::new("videos");
 
 /// Accounts. A projection of the gateway's.
 pub(crate) const PEOPLE: Table<Bytes16, PersonRecord> = Table::new("people");
+
+/// Tombstones of accounts and videos: nobody is told of them any more.
+pub(crate) const GONE: Table<Tombstone, ()> = Table::new("gone");
+
+/// Accounts and videos that are gone, while inboxes may still name them.
+pub(crate) const TO_FORGET: Table<Bytes16, ()> = Table::new("to-forget");
 
 /// Work that is too much for one batch.
 pub(crate) const JOBS: Queue<Job> = Queue::new("jobs");
@@ -101,13 +109,13 @@ pub(crate) struct ChannelRecord {
     pub handle: String,
 }
 
-/// What is known of a video; nothing but its end once it is deleted.
+/// What is known of a video. In data of older versions: nothing but its end once it was deleted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct VideoRecord {
     pub profile: Option<VideoProfile>,
 }
 
-/// What is known of an account; nothing but its end once it is deleted.
+/// What is known of an account. In data of older versions: nothing but its end once it was deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PersonRecord {
     pub profile: Option<UserProfile>,
@@ -129,4 +137,23 @@ pub(crate) enum Job {
     },
     /// Removes everything about a person.
     Forget { user: UserId },
+    /// Takes what is [`TO_FORGET`] out of all inboxes.
+    Sweep,
+}
+
+impl Job {
+    /// How it has to do with the end of an account.
+    pub(crate) fn concern(&self, account: UserId) -> Concern {
+        match self {
+            Self::Forget { user } if *user == account => Concern::Account,
+            Self::Forget { .. } | Self::Sweep => Concern::Removal,
+            Self::NewVideo { owner, .. } if *owner == account => Concern::Account,
+            Self::NewVideo { .. } => Concern::None,
+        }
+    }
+}
+
+/// The key of what is gone.
+pub(crate) fn gone(id: Bytes16) -> Tombstone {
+    tombstone::of_id(id)
 }

@@ -21,6 +21,9 @@ pub(crate) enum Error {
     /// Other writes came in between again and again.
     #[error("Too much changed at the same moment.")]
     Contention,
+    /// The account was deleted at this moment.
+    #[error("This account is gone.")]
+    AccountGone,
     /// More websockets than one person may have.
     #[error("You have {limit} live connections already.")]
     TooManySockets { limit: u32 },
@@ -48,6 +51,7 @@ impl From<Error> for Problem {
             Error::IdsOrUpTo | Error::TooManyIds { .. } => Self::field("ids", detail),
             Error::KindTwice => Self::field("kinds", detail),
             Error::After => Self::field("after", detail),
+            Error::AccountGone => Self::new(codes::NOT_FOUND, detail),
             Error::Contention => Self::new(codes::CONFLICT, detail),
             Error::TooManySockets { .. } => Self::new(codes::TOO_MANY, detail),
             Error::NotAWebSocket => Self::new(codes::INVALID_REQUEST, detail),

@@ -73,3 +73,9 @@ pub(crate) const MEND_PAUSE: Duration = Duration::from_millis(500);
 
 /// How long a new websocket waits for the fan-out before it shows what it can.
 pub(crate) const SUBSCRIBE_GRACE: Duration = Duration::from_secs(2);
+
+/// Rows of inboxes that are looked through at once for what is gone.
+pub(crate) const SWEPT_ROWS: usize = 5_000;
+
+/// Accounts and videos that one walk through the inboxes forgets.
+pub(crate) const FORGOTTEN_AT_ONCE: usize = 1_000;

@@ -47,6 +47,10 @@ pub(crate) fn home(inboxes: &Inboxes, live: &Live) -> Routes {
         .unify()
         .or(queues(inboxes))
         .unify()
+        .or(removals(inboxes))
+        .unify()
+        .or(retry_removals(inboxes))
+        .unify()
         .or(socket(live))
         .unify()
         .boxed()
@@ -155,6 +159,24 @@ fn backlog(inboxes: &Inboxes) -> Routes {
         .and(with(inboxes.clone()))
         .and(query())
         .then(async |user, inboxes: Inboxes, after| reply::answer(answer(&inboxes, user, after).await))
+        .boxed()
+}
+
+fn removals(inboxes: &Inboxes) -> Routes {
+    warp::path!("internal" / "removals" / UserId)
+        .and(warp::get())
+        .and(with(inboxes.clone()))
+        .then(async |user, inboxes: Inboxes| reply::answer(inboxes.removals(user).await))
+        .boxed()
+}
+
+fn retry_removals(inboxes: &Inboxes) -> Routes {
+    warp::path!("internal" / "removals" / UserId / "retry")
+        .and(warp::post())
+        .and(with(inboxes.clone()))
+        .then(async |user, inboxes: Inboxes| {
+            reply::no_content(inboxes.retry_removals(user, kit::clock::now()).await)
+        })
         .boxed()
 }
 

@@ -7,7 +7,7 @@ use proto::{NotificationId, UserId, VideoId};
 use store::{Batch, Push, Store};
 
 use super::deliver::Fresh;
-use crate::data::{ENTRIES, INBOX, JOBS, Job, LAST_ID, LIKES, PEOPLE, PREFERENCES, Row, UNREAD};
+use crate::data::{ENTRIES, GONE, INBOX, JOBS, Job, LAST_ID, LIKES, PREFERENCES, Row, UNREAD, gone};
 use crate::error::Error;
 use crate::limits::ACTORS_KEPT;
 
@@ -46,7 +46,7 @@ impl<'a> Draft<'a> {
 
     /// Puts a row into somebody's inbox, unless they do not want its kind or are gone.
     pub(crate) fn tell(&mut self, user: UserId, row: Row) -> Result<(), Error> {
-        if !self.wants(user, row.kind)? {
+        if !self.wants(user, row.kind)? || self.is_past(&row)? {
             return Ok(());
         }
         match (row.kind, row.video) {
@@ -60,9 +60,20 @@ impl<'a> Draft<'a> {
     }
 
     fn wants(&self, user: UserId, kind: NotificationKind) -> Result<bool, Error> {
-        let gone = self.store.get(PEOPLE, &user.bytes())?.is_some_and(|person| person.profile.is_none());
+        let is_gone = self.store.contains(GONE, &gone(user.bytes()))?;
         let off = self.store.get(PREFERENCES, &user.bytes())?.is_some_and(|record| record.page_off.contains(&kind));
-        Ok(!gone && !off)
+        Ok(!is_gone && !off)
+    }
+
+    /// Whether it is about a video or somebody gone by now.
+    fn is_past(&self, row: &Row) -> Result<bool, Error> {
+        let ids = row.actors.iter().map(|actor| actor.bytes()).chain(row.video.map(|video| video.bytes()));
+        for id in ids {
+            if self.store.contains(GONE, &gone(id))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Adds a like to the row that gathers them, which moves up and is unread again. Nobody counts

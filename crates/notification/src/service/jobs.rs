@@ -27,6 +27,7 @@ impl Inboxes {
                 while !self.forget_piece(*user, leased).await? {}
                 Ok(())
             }
+            Job::Sweep => self.sweep(leased).await,
         }
     }
 

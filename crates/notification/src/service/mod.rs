@@ -9,6 +9,7 @@ mod people;
 mod preferences;
 mod render;
 mod sources;
+mod sweep;
 
 use std::sync::Arc;
 

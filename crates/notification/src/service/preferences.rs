@@ -2,10 +2,10 @@
 
 use proto::UserId;
 use proto::api::notification::{NotificationKind, Preference, Preferences};
-use store::Batch;
+use store::{Batch, WriteError};
 
 use super::Inboxes;
-use crate::data::{PREFERENCES, PreferencesRecord};
+use crate::data::{GONE, PREFERENCES, PreferencesRecord, gone};
 use crate::error::Error;
 
 /// Every kind, in the order in which settings show them.
@@ -45,7 +45,11 @@ impl Inboxes {
         } else {
             Batch::new().put(PREFERENCES, &user.bytes(), &record)
         };
-        self.store.write(batch).await?;
+        match self.store.write(batch.assert_absent(GONE, &gone(user.bytes()))).await {
+            Ok(_) => {}
+            Err(WriteError::Assertion { .. }) => return Err(Error::AccountGone),
+            Err(error) => return Err(error.into()),
+        }
         self.preferences(user)
     }
 }

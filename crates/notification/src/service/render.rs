@@ -5,7 +5,7 @@ use proto::api::notification::Notification;
 use proto::{NotificationId, UserId};
 
 use super::Inboxes;
-use crate::data::{Row, VIDEOS};
+use crate::data::{GONE, Row, VIDEOS, gone};
 use crate::error::Error;
 
 impl Inboxes {
@@ -23,7 +23,11 @@ impl Inboxes {
             None => None,
         };
         let profile = known.as_ref().and_then(|record| record.profile.as_ref());
-        let hidden = known.is_some() && !profile.is_some_and(|profile| profile.visible_to(Some(user), role));
+        let is_gone = match row.video {
+            Some(video) => self.store.contains(GONE, &gone(video.bytes()))?,
+            None => false,
+        };
+        let hidden = is_gone || known.is_some() && !profile.is_some_and(|profile| profile.visible_to(Some(user), role));
         let actor = match row.actors.first() {
             Some(actor) => self.people.person(*actor).await?,
             None => None,

@@ -3,10 +3,13 @@
 use proto::api::channel::NotifyLevel;
 use proto::api::notification::NotificationKind;
 use proto::events::{ChannelEvent, GatewayEvent, Notify, VideoEvent, VideoProfile};
-use proto::{Timestamp, UserId};
+use proto::Timestamp;
 
 use super::Draft;
-use crate::data::{CHANNELS, ChannelRecord, Job, PEOPLE, PersonRecord, Row, SUBSCRIBERS, VIDEOS, VideoRecord};
+use crate::data::{
+    Bytes16, CHANNELS, ChannelRecord, GONE, Job, PEOPLE, PersonRecord, Row, SUBSCRIBERS, TO_FORGET, VIDEOS,
+    VideoRecord, gone,
+};
 use crate::error::Error;
 use crate::limits::TEXT_MAX_CHARS;
 
@@ -84,7 +87,8 @@ impl Draft<'_> {
                 self.tell(video.owner, row)?;
             }
             VideoEvent::VideoDeleted { id, .. } => {
-                self.change(|batch| batch.put(VIDEOS, &id.bytes(), &VideoRecord { profile: None }));
+                self.change(|batch| batch.delete(VIDEOS, &id.bytes()));
+                self.forget(id.bytes());
             }
         }
         Ok(())
@@ -92,14 +96,23 @@ impl Draft<'_> {
 
     /// Accounts: how to show them, and that they are gone.
     pub(crate) fn on_gateway(&mut self, event: &GatewayEvent) {
-        let (id, profile) = match event {
-            GatewayEvent::UserChanged { user } => (user.id, Some(user.clone())),
-            GatewayEvent::UserDeleted { id } => (*id, None),
-        };
-        if profile.is_none() {
-            self.push(&Job::Forget { user: id });
+        match event {
+            GatewayEvent::UserChanged { user } => {
+                let record = PersonRecord { profile: Some(user.clone()) };
+                self.change(|batch| batch.put(PEOPLE, &user.id.bytes(), &record));
+            }
+            GatewayEvent::UserDeleted { id } => {
+                self.change(|batch| batch.delete(PEOPLE, &id.bytes()));
+                self.forget(id.bytes());
+                self.push(&Job::Forget { user: *id });
+            }
         }
-        self.change(|batch| batch.put(PEOPLE, &UserId::bytes(id), &PersonRecord { profile }));
+    }
+
+    /// Nobody is told of it any more, and it leaves all inboxes.
+    fn forget(&mut self, id: Bytes16) {
+        self.change(|batch| batch.put(GONE, &gone(id), &()).put(TO_FORGET, &id, &()));
+        self.push(&Job::Sweep);
     }
 
     fn remember(&mut self, video: &VideoProfile) {
