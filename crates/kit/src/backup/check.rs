@@ -101,15 +101,18 @@ fn found(path: &Path) -> Result<fs::Metadata, Error> {
 }
 
 /// What the store says of its file, in our words.
-pub(super) fn of_store(path: &Path, error: &store::backup::BackupError) -> Error {
-    use store::backup::BackupError as E;
+pub(super) fn of_store(path: &Path, error: &store::BackupError) -> Error {
+    use store::BackupError as E;
     match error {
         E::Io { path, source } => {
-            Error::Io { what: "cannot use", path: path.clone(), source: io::Error::new(source.kind(), source.to_string()) }
+            let source = io::Error::new(source.kind(), source.to_string());
+            Error::Io { what: "cannot use", path: path.clone(), source }
         }
-        E::NewerFormat { format, known, .. } => {
-            Error::NewerFormat { path: path.to_owned(), format: *format, known: *known }
+        E::Newer { found, known, .. } => {
+            Error::NewerFormat { path: path.to_owned(), format: *found, known: *known }
         }
-        other => Error::damaged(path, other.to_string()),
+        E::Foreign { .. } => Error::damaged(path, "it is not a backup of a store"),
+        E::Damaged { reason, .. } => Error::damaged(path, reason.clone()),
+        other => Error::Store { path: path.to_owned(), reason: other.to_string() },
     }
 }

@@ -51,6 +51,14 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The database could not do it.
+    #[error("{}: {reason}", path.display())]
+    Store {
+        /// The file of the backup.
+        path: PathBuf,
+        /// What it said.
+        reason: String,
+    },
     /// There is not enough room.
     #[error("{} has {free_bytes} bytes free, and {needed_bytes} are needed", path.display())]
     NoRoom {

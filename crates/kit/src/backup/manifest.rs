@@ -186,7 +186,9 @@ impl Manifest {
             return Err(Error::NewerFormat { path: path.to_owned(), format: head.format, known: FORMAT });
         }
         let manifest: Self = serde_json::from_slice(bytes).map_err(|error| Error::damaged(path, error.to_string()))?;
-        if manifest.checksum != manifest.sum() {
+        // A time may be written in several ways, and white space says nothing: it has to be what we wrote.
+        let as_written = serde_json::to_vec_pretty(&manifest).is_ok_and(|text| text == bytes);
+        if manifest.checksum != manifest.sum() || !as_written {
             return Err(Error::damaged(path, "its checksum does not fit"));
         }
         Ok(manifest)
@@ -308,10 +310,6 @@ pub(super) mod tests {
             for bit in 0..8 {
                 let mut bent = whole.clone();
                 bent[index] ^= 1 << bit;
-                // White space between the fields says nothing, whichever it is.
-                if whole[index].is_ascii_whitespace() && bent[index].is_ascii_whitespace() {
-                    continue;
-                }
                 assert!(Manifest::parse(&path, &bent).is_err(), "bit {bit} of byte {index}");
             }
         }

@@ -28,6 +28,9 @@ pub use check::{Depth, check};
 pub use error::Error;
 pub use file::{Digest, sync_tree};
 pub use folder::{Entry, Folder, Unfinished, store_files};
-pub use manifest::{Manifest, MediaFile, MediaSummary, StoreFile, Taken, read_list};
+pub use manifest::{FORMAT, Manifest, MediaFile, MediaSummary, StoreFile, Taken, read_list};
 pub(crate) use part::Part;
 pub(crate) use routes::before;
+
+#[cfg(test)]
+mod tests;

@@ -72,7 +72,7 @@ impl Part {
         match ask {
             StoreAsk::Scan { id, folder } => self.scan(id, folder),
             StoreAsk::Hold { id, timeout_ms } => self.hold(&id, Duration::from_millis(timeout_ms)).await?,
-            StoreAsk::Release { id } => self.release(&id)?,
+            StoreAsk::Release { id } => self.release(&id).await?,
             StoreAsk::Finish { id, sequence } => self.finish(&id, sequence)?,
             StoreAsk::Drop { id } => self.forget(&id),
             StoreAsk::Covered { lineage, sequence } => {
@@ -88,7 +88,7 @@ impl Part {
         *self.hands() = Hands { folder: folder.clone(), ..Hands::default() };
         self.0.shown.send_replace(Shown { id: id.clone(), phase: Phase::Working, ..Shown::default() });
         let (part, store) = (self.clone(), self.0.store.clone());
-        let file = store_path(&folder, &self.0.service).with_extension("scan");
+        let file = store_path(&folder, &self.0.service);
         tokio::task::spawn_blocking(move || {
             let scanned = store.backup_scan(&file).map_err(|error| error.to_string());
             part.settle(&id, |shown, hands| match scanned {
@@ -120,9 +120,13 @@ impl Part {
         Ok(())
     }
 
-    fn release(&self, id: &str) -> Result<(), Problem> {
+    async fn release(&self, id: &str) -> Result<(), Problem> {
         self.check(id)?;
-        let held = self.hands().hold.take().is_some_and(Hold::release);
+        let hold = self.hands().hold.take();
+        let held = match hold {
+            Some(hold) => hold.release().await,
+            None => false,
+        };
         self.0.shown.send_modify(|shown| shown.held = held);
         Ok(())
     }
@@ -139,7 +143,6 @@ impl Part {
         let file = store_path(&folder, &self.0.service);
         tokio::task::spawn_blocking(move || {
             let finished = finished(&store, scanned, sequence, &part.0.service, &file);
-            let _ = std::fs::remove_file(file.with_extension("scan"));
             part.settle(&id, |shown, _| match finished {
                 Ok(file) => {
                     shown.file = Some(file);

@@ -70,3 +70,27 @@ pub fn restore(
 pub fn interrupted(data: &Path) -> Result<Option<String>, Error> {
     Ok(Marker::read(data)?.map(|marker| marker.id))
 }
+
+/// A restore that stops before its rename number `renames`; gives what it said.
+#[cfg(test)]
+pub(super) fn tests_only_interrupt(data: &Path, backup: &Path, now: Timestamp, renames: usize) -> Error {
+    let interrupt = || -> Result<Restored, Error> {
+        let _exclusive = locks::take(data)?;
+        let manifest = Manifest::read(backup)?;
+        let staged = stage::stage(data, backup, &manifest, now, &mut |_| {}, &CancellationToken::new())?;
+        let marker = staged.marker(&manifest.id, backup)?;
+        marker.write(data)?;
+        let mut left = renames;
+        marker.swap(data, &mut |_| match left.checked_sub(1) {
+            Some(less) => {
+                left = less;
+                Ok(())
+            }
+            None => Err(Error::Stopped),
+        })
+    };
+    match interrupt() {
+        Err(error) => error,
+        Ok(done) => Error::NoSuchBackup { id: done.id, folder: data.to_owned() },
+    }
+}
