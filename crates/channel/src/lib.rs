@@ -13,12 +13,14 @@ mod data;
 mod error;
 mod peers;
 mod rank;
+mod refill;
 mod routes;
 mod service;
 mod worker;
 
 use kit::Context;
 use kit::http::SocketError;
+use kit::logs::Projections;
 use store::{OpenError, Options, Store};
 
 use crate::peers::Peers;
@@ -45,8 +47,9 @@ pub async fn run(context: Context) -> Result<(), RunError> {
     let opened = tokio::task::spawn_blocking(move || Store::open(&folder, options)).await;
     let store = opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
     let service = Service::new(store.clone(), Peers::new(&context), Limits::of(&context.config));
-    worker::start(&context, &service);
-    let routes = routes::routes(&context, &service);
+    let projections = Projections::new("channel", &store);
+    worker::start(&context, &service, &projections);
+    let routes = projections.beside(routes::routes(&context, &service));
     kit::run_service(&context, "channel", Some(store), routes).await?;
     Ok(())
 }

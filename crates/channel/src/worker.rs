@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use kit::clock;
-use kit::logs::{Consumer, Entry};
+use kit::logs::{Consumer, Entry, Projections};
 use kit::{Context, Peer, tombstone};
 use proto::events::{ChannelEvent, EVENTS, GatewayEvent, VideoEvent, VideoProfile};
 use proto::{ChannelId, Problem, Timestamp};
@@ -12,6 +12,7 @@ use store::{Batch, Desc, Leased, Push, QueueHandle, RetryPolicy, Store, WriteErr
 
 use crate::data::{CHANNELS, FEED, FeedKey, FeedRecord, GONE, JOBS, Job, LOG, USERS, VIDEOS, VIDEOS_OF};
 use crate::error::{Error, Result};
+use crate::refill;
 use crate::service::Service;
 
 /// Jobs taken at once.
@@ -27,16 +28,22 @@ const WAIT: Duration = Duration::from_secs(600);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Starts all workers.
-pub(crate) fn start(context: &Context, service: &Service) {
+pub(crate) fn start(context: &Context, service: &Service, projections: &Projections) {
     context.spawn("channel jobs", jobs(context.clone(), service.clone()));
-    let users = Consumer::new("channel", Peer::new(context, "gateway"), EVENTS);
+    let users = Consumer::new("channel", Peer::new(context, "gateway"), EVENTS)
+        .projecting(refill::users())
+        .merging()
+        .listed(projections);
     context.spawn(
         "users",
         users.run(service.store.clone(), context.shutdown.clone(), |entry| {
             std::future::ready(Ok::<_, Problem>(user_changed(entry)))
         }),
     );
-    let videos = Consumer::new("channel", Peer::new(context, "video"), EVENTS);
+    let videos = Consumer::new("channel", Peer::new(context, "video"), EVENTS)
+        .projecting(refill::videos())
+        .merging_by_subject()
+        .listed(projections);
     let store = service.store.clone();
     context.spawn(
         "videos",
@@ -171,7 +178,7 @@ fn video_changed(store: &Store, entry: Entry<VideoEvent>) -> Result<Batch> {
 }
 
 /// A video's place in the feed, if lists may name it.
-fn feed_entry(video: &VideoProfile) -> Option<(FeedKey, FeedRecord)> {
+pub(crate) fn feed_entry(video: &VideoProfile) -> Option<(FeedKey, FeedRecord)> {
     // An account that is nobody's stands for everyone who is signed in.
     let signed_in = video.listed_for(Some(proto::UserId::from_bytes([0; 16])));
     let published_at = video.published_at.filter(|_| signed_in)?;

@@ -7,8 +7,8 @@ use proto::{ChannelId, UserId, VideoId};
 use store::{Batch, ReadError, Store};
 
 use crate::data::{
-    COMMENT_COUNT, COMMENTS, COUNTED, DISLIKES, HISTORY, HISTORY_PAUSED, IdKey, LIKES, RATERS, RATINGS, THREADS,
-    Target, USERNAMES, USERS, VIDEOS, VIEW_COUNT, WATCHERS, WRITTEN_BY,
+    COMMENT_COUNT, COMMENTS, COUNTED, DISLIKES, GONE, HISTORY, HISTORY_PAUSED, IdKey, LIKES, RATERS, RATINGS, THREADS,
+    Target, USERNAMES, USERS, VIDEOS, VIEW_COUNT, WATCHERS, WRITTEN_BY, gone,
 };
 
 /// What is counted, what people think and say of videos, and what they watched. How much of a video somebody watched
@@ -58,7 +58,7 @@ fn counts(store: &Store, id: IdKey) -> Result<InteractionEvent, ReadError> {
 
 /// The counts of a video that the projection does not name.
 fn unknown_counts(store: &Store, id: IdKey) -> Result<Option<InteractionEvent>, ReadError> {
-    if store.contains(VIDEOS, &id)? { Ok(None) } else { Ok(Some(counts(store, id)?)) }
+    if store.contains(VIDEOS, &id)? || store.contains(GONE, &gone(id))? { Ok(None) } else { Ok(Some(counts(store, id)?)) }
 }
 
 /// The accounts with their names, and what this service has of each.

@@ -16,11 +16,13 @@ mod data;
 mod error;
 mod limits;
 mod live;
+mod refill;
 mod routes;
 mod service;
 mod worker;
 
 use kit::http::SocketError;
+use kit::logs::Projections;
 use kit::{Context, Peer, run_service};
 use store::{OpenError, Options, Store};
 use tokio::sync::watch;
@@ -80,8 +82,9 @@ async fn run_home(context: Context) -> Result<(), RunError> {
     let publisher = Publisher::new(inboxes.clone(), live.clone());
     context.spawn("publisher", publisher.run(news, connections));
     context.spawn("live", live.clone().run(messages, move || connected.send_modify(|count| *count += 1)));
-    worker::start(&context, &inboxes);
-    let routes = routes::home(&inboxes, &live);
+    let projections = Projections::new("notification", &store);
+    worker::start(&context, &inboxes, &projections);
+    let routes = projections.beside(routes::home(&inboxes, &live));
     drop((inboxes, live));
     Ok(run_service(&context, &process_name(0), Some(store), routes).await?)
 }

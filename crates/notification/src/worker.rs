@@ -2,35 +2,35 @@
 
 use std::future::Future;
 
-use kit::logs::{Consumer, Effect, Entry};
+use kit::logs::{Consumer, Effect, Entry, Projections};
 use kit::{Context, Peer, clock};
-use proto::events::{ChannelEvent, EVENTS, GatewayEvent, NOTIFICATIONS, Notify, VideoEvent};
+use proto::events::{EVENTS, NOTIFICATIONS, Notify};
 use serde::de::DeserializeOwned;
 use store::{Batch, Leased, QueueHandle, RetryPolicy};
 
 use crate::data::{JOBS, Job};
 use crate::error::Error;
 use crate::limits::{JOB_LEASE_MS, JOB_WAIT};
+use crate::refill;
 use crate::service::{Delivery, Draft, Inboxes};
 
 /// What this service is called in the others' logs.
 const CONSUMER: &str = "notification";
 
 /// Starts all of them.
-pub(crate) fn start(context: &Context, inboxes: &Inboxes) {
-    let gateway = follow(context, inboxes, "gateway", EVENTS, |draft, entry: &Entry<GatewayEvent>| {
+pub(crate) fn start(context: &Context, inboxes: &Inboxes, projections: &Projections) {
+    let gateway = consumer(context, "gateway", EVENTS).projecting(refill::people()).listed(projections);
+    let gateway = follow(context, inboxes, gateway, |draft, entry| {
         draft.on_gateway(&entry.event);
         Ok(())
     });
-    let channel = follow(context, inboxes, "channel", EVENTS, |draft, entry: &Entry<ChannelEvent>| {
-        draft.on_channel(&entry.event)
-    });
-    let video = follow(context, inboxes, "video", EVENTS, |draft, entry: &Entry<VideoEvent>| {
-        draft.on_video(&entry.event, entry.time)
-    });
-    let interaction = follow(context, inboxes, "interaction", NOTIFICATIONS, |draft, entry: &Entry<Notify>| {
-        draft.on_notify(&entry.event)
-    });
+    let channel = consumer(context, "channel", EVENTS).projecting(refill::channels()).listed(projections);
+    let channel = follow(context, inboxes, channel, |draft, entry| draft.on_channel(&entry.event));
+    let video = consumer(context, "video", EVENTS).projecting(refill::videos()).listed(projections);
+    let video = follow(context, inboxes, video, |draft, entry| draft.on_video(&entry.event, entry.time));
+    // Of these nothing is kept but what people were told.
+    let interaction = consumer::<Notify>(context, "interaction", NOTIFICATIONS).listed(projections);
+    let interaction = follow(context, inboxes, interaction, |draft, entry| draft.on_notify(&entry.event));
     context.spawn("gateway-events", gateway);
     context.spawn("channel-events", channel);
     context.spawn("video-events", video);
@@ -38,24 +38,32 @@ pub(crate) fn start(context: &Context, inboxes: &Inboxes) {
     context.spawn("jobs", work(context.clone(), inboxes.clone()));
 }
 
-/// Follows one log: what `fill` drafts is written with the cursor, and passed on then.
+fn consumer<E>(context: &Context, service: &'static str, log: &'static str) -> Consumer<E> {
+    Consumer::new(CONSUMER, Peer::new(context, service), log)
+}
+
+/// Follows one log: what `fill` drafts of some events is written with the cursor, and passed on then.
 fn follow<E, F>(
     context: &Context,
     inboxes: &Inboxes,
-    service: &'static str,
-    log: &'static str,
+    consumer: Consumer<E>,
     fill: F,
 ) -> impl Future<Output = ()> + Send + use<E, F>
 where
     E: DeserializeOwned + Send + Sync + 'static,
     F: Fn(&mut Draft<'_>, &Entry<E>) -> Result<(), Error> + Copy + Send + Sync + 'static,
 {
-    let consumer = Consumer::new(CONSUMER, Peer::new(context, service), log);
     let (store, shutdown, inboxes) = (inboxes.store().clone(), context.shutdown.clone(), inboxes.clone());
-    consumer.run(store, shutdown, move |entry: Entry<E>| {
+    consumer.run_together(store, shutdown, move |entries: Vec<Entry<E>>| {
         let inboxes = inboxes.clone();
         async move {
-            let Delivery { batch, turn } = inboxes.draft(|draft| fill(draft, &entry)).await?;
+            let fill_all = |draft: &mut Draft<'_>| {
+                entries.iter().try_for_each(|entry| {
+                    draft.is_silent = entry.snapshot;
+                    fill(draft, entry)
+                })
+            };
+            let Delivery { batch, turn } = inboxes.draft(fill_all).await?;
             Ok::<_, Error>(Effect::then(batch, move || turn.done()))
         }
     })

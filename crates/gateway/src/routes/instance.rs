@@ -63,6 +63,6 @@ async fn health_of(peer: &Peer) -> ServiceHealth {
     ServiceHealth { name: peer.name().to_owned(), status }
 }
 
-async fn within<T>(asked: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn within<T>(asked: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(HEALTH_TIMEOUT, asked).await.ok()
 }

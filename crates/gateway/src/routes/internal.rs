@@ -1,18 +1,20 @@
 //! `/internal/…`: what the other services ask, on the gateway's own socket only.
 
 use kit::http::{Routes, reply};
+use kit::logs::Rows;
 use proto::api::instance::QueueDepth;
-use proto::events::UserProfile;
+use proto::events::{GatewayEvent, UserProfile};
 use proto::{Problem, UserId};
 use warp::Filter;
 
 use super::{App, any_of};
-use crate::data::EVENTS;
+use crate::data::{EVENTS, USERS};
 use crate::error::GatewayError;
 
 /// All of them.
 pub(crate) fn routes(context: &kit::Context, app: &App) -> Routes {
-    let events = kit::logs::routes(context, &app.service.store, EVENTS);
+    let snapshot = Rows::new().table(USERS, |_, _, user| Ok(Some(GatewayEvent::UserChanged { user: user.profile() })));
+    let events = kit::logs::routes_with_snapshot(context, &app.service.store, EVENTS, snapshot);
     any_of([by_name(app), by_id(app), queues(), events])
 }
 

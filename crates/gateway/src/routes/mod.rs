@@ -8,6 +8,7 @@ pub(crate) mod deletions;
 mod instance;
 pub(crate) mod internal;
 mod me;
+mod projections;
 mod tickets;
 
 use std::sync::Arc;
@@ -40,7 +41,7 @@ impl App {
 
 /// The public routes that the gateway answers itself.
 pub(crate) fn own(app: &App) -> Routes {
-    any_of([auth::routes(app), me::routes(app), instance::routes(app), admin::routes(app), tickets::routes(app)])
+    any_of([auth::routes(app), me::routes(app), instance::routes(app), admin::routes(app), projections::routes(app), tickets::routes(app)])
 }
 
 /// The first of these that takes a request.

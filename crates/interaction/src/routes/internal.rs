@@ -8,6 +8,7 @@ use warp::Filter;
 
 use super::with;
 use crate::data::{LOG, NOTIFY_LOG};
+use crate::refill;
 use crate::service::Service;
 
 pub(super) fn routes(context: &Context, service: &Service) -> Routes {
@@ -16,7 +17,7 @@ pub(super) fn routes(context: &Context, service: &Service) -> Routes {
         .unify()
         .or(retry_removals(service))
         .unify()
-        .or(logs::routes(context, &service.store, LOG))
+        .or(logs::routes_with_snapshot(context, &service.store, LOG, refill::snapshot()))
         .unify()
         .or(logs::routes(context, &service.store, NOTIFY_LOG))
         .unify()

@@ -9,6 +9,7 @@ mod tests;
 use std::future::Future;
 use std::time::Duration;
 
+use kit::logs::Projections;
 use kit::{Context, Shutdown, clock};
 use store::{Batch, Leased, QueueHandle, RetryPolicy, WriteError};
 
@@ -35,10 +36,10 @@ const SITTINGS_EVERY: Duration = Duration::from_secs(30);
 const ATTEMPTS: usize = 16;
 
 /// Starts all workers.
-pub(crate) fn start(context: &Context, service: &Service) {
+pub(crate) fn start(context: &Context, service: &Service, projections: &Projections) {
     context.spawn("interactions", interactions(context.shutdown.clone(), service.clone()));
     context.spawn("sittings", sittings(context.shutdown.clone(), service.clone()));
-    projections::start(context, service);
+    projections::start(context, service, projections);
 }
 
 /// The one worker of the queue. Only here are counts and the events about them written, so the last event about a

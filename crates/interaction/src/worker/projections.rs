@@ -1,6 +1,6 @@
 //! What this service keeps of accounts and videos, fed by the logs of their owners.
 
-use kit::logs::{Consumer, Entry};
+use kit::logs::{Consumer, Entry, Projections};
 use kit::{Context, Peer};
 use proto::events::{EVENTS, GatewayEvent, VideoEvent};
 use proto::{Problem, UserId};
@@ -8,10 +8,13 @@ use store::{Batch, Push, Store};
 
 use crate::data::{GONE, GONE_USERS, JOBS, Job, LANE_REMOVALS, USERNAMES, USERS, VIDEOS, gone};
 use crate::error::Result;
+use crate::refill;
 use crate::service::Service;
 
-pub(super) fn start(context: &Context, service: &Service) {
-    let users = Consumer::new("interaction", Peer::new(context, "gateway"), EVENTS);
+pub(super) fn start(context: &Context, service: &Service, projections: &Projections) {
+    let users = Consumer::new("interaction", Peer::new(context, "gateway"), EVENTS)
+        .projecting(refill::users())
+        .listed(projections);
     let store = service.store.clone();
     context.spawn(
         "users",
@@ -19,7 +22,10 @@ pub(super) fn start(context: &Context, service: &Service) {
             std::future::ready(user_changed(&store, entry).map_err(Problem::from))
         }),
     );
-    let videos = Consumer::new("interaction", Peer::new(context, "video"), EVENTS).merging();
+    let videos = Consumer::new("interaction", Peer::new(context, "video"), EVENTS)
+        .projecting(refill::videos())
+        .merging()
+        .listed(projections);
     context.spawn(
         "videos",
         videos.run(service.store.clone(), context.shutdown.clone(), |entry| {
@@ -44,8 +50,10 @@ fn user_changed(store: &Store, entry: Entry<GatewayEvent>) -> Result<Batch> {
 
 /// Takes the name away that an account had until now.
 fn without_name(store: &Store, id: UserId) -> Result<Batch> {
-    let old = store.get(USERS, &id.bytes())?;
-    Ok(old.map_or_else(Batch::new, |old| Batch::new().delete(USERNAMES, &old.username)))
+    let Some(old) = store.get(USERS, &id.bytes())? else { return Ok(Batch::new()) };
+    // In a snapshot the next one with a name may come before the one who had it is taken away.
+    let is_theirs = store.get(USERNAMES, &old.username)? == Some(id);
+    Ok(if is_theirs { Batch::new().delete(USERNAMES, &old.username) } else { Batch::new() })
 }
 
 fn video_changed(entry: Entry<VideoEvent>) -> Batch {

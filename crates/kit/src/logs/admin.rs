@@ -18,6 +18,11 @@ enum Action {
 }
 
 impl Projections {
+    /// These routes, and those of this list besides.
+    pub fn beside(&self, routes: Routes) -> Routes {
+        routes.or(self.routes()).unify().boxed()
+    }
+
     /// `GET /internal/projections`, `POST …/rebuild`, `GET …/dead`, `POST …/dead/retry` and `POST …/dead/drop`.
     pub fn routes(&self) -> Routes {
         self.list_route()

@@ -16,6 +16,8 @@ pub(crate) struct Draft<'a> {
     store: &'a Store,
     /// Projections, jobs, cursors: what goes with the rows.
     pub(crate) batch: Batch,
+    /// What is drafted did not happen just now: nobody is told.
+    pub(crate) is_silent: bool,
     rows: Vec<Fresh>,
     likes: HashMap<(UserId, VideoId), Gathered>,
     last: NotificationId,
@@ -31,7 +33,7 @@ struct Gathered {
 impl<'a> Draft<'a> {
     /// A draft whose ids come after `last`.
     pub(super) fn new(store: &'a Store, last: NotificationId, next: fn() -> NotificationId) -> Self {
-        Self { store, batch: Batch::new(), rows: Vec::new(), likes: HashMap::new(), last, next }
+        Self { store, batch: Batch::new(), is_silent: false, rows: Vec::new(), likes: HashMap::new(), last, next }
     }
 
     /// Changes something beside the rows, in the same batch.
@@ -46,7 +48,7 @@ impl<'a> Draft<'a> {
 
     /// Puts a row into somebody's inbox, unless they do not want its kind or are gone.
     pub(crate) fn tell(&mut self, user: UserId, row: Row) -> Result<(), Error> {
-        if !self.wants(user, row.kind)? || self.is_past(&row)? {
+        if self.is_silent || !self.wants(user, row.kind)? || self.is_past(&row)? {
             return Ok(());
         }
         match (row.kind, row.video) {

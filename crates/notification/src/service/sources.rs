@@ -65,7 +65,7 @@ impl Draft<'_> {
             VideoEvent::VideoPublished { video } => {
                 self.remember(video);
                 // Whoever is told must be allowed to find it.
-                if video.listed_for(Some(video.owner)) {
+                if video.listed_for(Some(video.owner)) && !self.is_silent {
                     self.push(&Job::NewVideo {
                         video: video.id,
                         title: short(&video.title),
