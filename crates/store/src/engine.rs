@@ -121,7 +121,8 @@ impl Engine {
             Ok(Err(error)) => return Err(damaged(error.to_string())),
             Err(panic) => return Err(damaged(panic_text(&*panic))),
         };
-        // sled makes its files, and leaves it to us that their names last.
+        // sled makes its files, and leaves it to us that they and their names last.
+        fs::File::open(folder.join("conf")).and_then(|file| file.sync_all()).map_err(failed)?;
         sync_folder(folder).map_err(failed)?;
         Ok(Self { database, folder: folder.to_owned(), on_damage: OnceLock::new() })
     }

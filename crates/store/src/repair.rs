@@ -110,7 +110,8 @@ fn build(places: &Places<'_>, options: &Options, state: Option<State>, base: &Ba
         Base::Nothing => 0,
         Base::Backup(file) => {
             let loaded = backup::load(file, &engine);
-            let loaded = loaded.map_err(|error| OpenError::Damaged { path: file.to_path_buf(), reason: error.to_string() });
+            let loaded =
+                loaded.map_err(|error| OpenError::Damaged { path: file.to_path_buf(), reason: error.to_string() });
             loaded?.sequence
         }
     };

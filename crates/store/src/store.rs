@@ -18,6 +18,7 @@ use crate::damage;
 use crate::durable;
 use crate::engine::{Bytes, Engine, Entries};
 use crate::error::{BackupError, OpenError, ReadError, WriteError};
+use crate::journal::sync_folder;
 use crate::key::Key;
 use crate::log::{Log, LogReader};
 use crate::queue::{Queue, QueueHandle};
@@ -158,6 +159,7 @@ impl Store {
         let lock = lock(folder)?;
         let room = Room::prepare(folder, options.ballast_bytes);
         let Recovered { engine, journal, state, notes } = recovery::recover(folder, &options)?;
+        sync_names(folder)?;
         let first_state = state.state();
         let state = Arc::new(Mutex::new(state));
         engine.on_damage(damage::stopper(folder, &state));
@@ -344,6 +346,20 @@ fn decode_key<K: Key>(table: &'static str, key: &Bytes, prefix_bytes: usize) -> 
     let mut input = key.get(prefix_bytes..).unwrap_or_default();
     let decoded = K::decode(&mut input).filter(|_| input.is_empty());
     decoded.ok_or_else(|| ReadError::Decode { table, reason: "the key has another form".to_owned() })
+}
+
+/// Makes the names of the folder and of those around it durable. Always: who made them may have been killed before
+/// it could do so. Folders above our own that we may not open are not of our making.
+fn sync_names(folder: &Path) -> Result<(), OpenError> {
+    let folder = std::path::absolute(folder).map_err(|source| OpenError::Io { path: folder.to_owned(), source })?;
+    for folder in folder.ancestors() {
+        match sync_folder(folder) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => break,
+            Err(source) => return Err(OpenError::Io { path: folder.to_owned(), source }),
+            Ok(()) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Takes the folder for this process, or says who may not.

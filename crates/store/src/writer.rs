@@ -38,12 +38,22 @@ type Reply = oneshot::Sender<Result<Written, WriteError>>;
 
 /// What the writer is asked for.
 pub(crate) enum Command {
-    Write { batch: Batch, reply: Reply },
-    Close { reply: oneshot::Sender<()> },
+    Write {
+        batch: Batch,
+        reply: Reply,
+    },
+    Close {
+        reply: oneshot::Sender<()>,
+    },
     /// Stand still.
-    Hold { timeout: Duration, reply: oneshot::Sender<Hold> },
+    Hold {
+        timeout: Duration,
+        reply: oneshot::Sender<Hold>,
+    },
     /// Keep the journal from here on.
-    Pin { reply: oneshot::Sender<Pin> },
+    Pin {
+        reply: oneshot::Sender<Pin>,
+    },
 }
 
 pub(crate) struct Writer {

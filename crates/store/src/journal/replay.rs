@@ -208,7 +208,9 @@ fn take_up(path: &Path, bytes: &[u8], header: SegmentHeader, scanned: &Scanned) 
     if let Some(last) = torn.iter().rposition(|byte| *byte != 0) {
         tracing::warn!(path = %path.display(), bytes = last + 1, "cut off a group that was never acknowledged");
         write_zeros(&file, rest as u64, (rest + last + 1) as u64)?;
-        file.sync_all()?;
     }
+    // A group may have been written, and the process killed before its sync: it is in the engine from now on, so it
+    // must not vanish from here.
+    file.sync_all()?;
     Ok(Segment { path: path.to_owned(), file, salt: header.salt, bytes: header.bytes, position: end as u64 })
 }
