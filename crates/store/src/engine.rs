@@ -21,6 +21,9 @@ use crate::limits::GROUP_OPERATIONS;
 /// have it: one that was dropped, and whose threads are ending.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Cache of an engine that is only made.
+const CACHE_WHILE_MADE_BYTES: u64 = 1 << 20;
+
 /// The ordered map on disk.
 pub(crate) struct Engine {
     database: sled::Db,
@@ -96,9 +99,33 @@ pub(crate) type OnDamage = dyn Fn(&str) + Send + Sync;
 pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
 
 impl Engine {
+    /// Opens the engine in a folder, or makes one there.
     pub(crate) fn open(folder: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Io { path: folder.to_owned(), source };
-        fs::create_dir_all(folder).map_err(failed)?;
+        if !folder.try_exists().map_err(failed)? {
+            Self::make(folder)?;
+        }
+        Self::open_made(folder, cache_bytes)
+    }
+
+    /// Makes an engine, which has its name only when it is whole: sled writes its settings in two parts, and a kill in
+    /// between would leave an engine that can never be opened.
+    fn make(folder: &Path) -> Result<(), OpenError> {
+        let unfinished = folder.with_extension("unfinished");
+        let failed = |source| OpenError::Io { path: unfinished.clone(), source };
+        if unfinished.try_exists().map_err(failed)? {
+            fs::remove_dir_all(&unfinished).map_err(failed)?;
+        }
+        fs::create_dir_all(&unfinished).map_err(failed)?;
+        let made = Self::open_made(&unfinished, CACHE_WHILE_MADE_BYTES)?;
+        made.flush().map_err(|error| error.at_open(&unfinished))?;
+        drop(made);
+        fs::rename(&unfinished, folder).map_err(failed)?;
+        folder.parent().map_or(Ok(()), sync_folder).map_err(failed)
+    }
+
+    fn open_made(folder: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Io { path: folder.to_owned(), source };
         remove_unfinished_snapshots(folder).map_err(failed)?;
         let config = sled::Config::new().path(folder).cache_capacity(cache_bytes).flush_every_ms(None);
         let damaged = |reason| OpenError::Damaged { path: folder.to_owned(), reason };
@@ -123,7 +150,7 @@ impl Engine {
         };
         // sled makes its files, and leaves it to us that they and their names last.
         fs::File::open(folder.join("conf")).and_then(|file| file.sync_all()).map_err(failed)?;
-        sync_folder(folder).map_err(failed)?;
+        sync_folder(&folder.join("blobs")).and_then(|()| sync_folder(folder)).map_err(failed)?;
         Ok(Self { database, folder: folder.to_owned(), on_damage: OnceLock::new() })
     }
 

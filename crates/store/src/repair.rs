@@ -96,7 +96,7 @@ impl std::fmt::Display for Base<'_> {
 
 /// The folder in which the new engine is made.
 fn new_engine(places: &Places<'_>) -> PathBuf {
-    places.folder.join("engine.new")
+    places.folder.join("engine-new")
 }
 
 /// Makes the new engine, and says the last group that it has.
