@@ -25,6 +25,7 @@ use crate::table::{Counter, Table};
 pub struct Batch {
     pub(crate) operations: Vec<Operation>,
     pub(crate) now_ms: Option<i64>,
+    pub(crate) is_essential: bool,
     bytes: usize,
     refused: Option<WriteError>,
 }
@@ -62,6 +63,12 @@ impl Batch {
     /// Without it they get the system's time when they are written.
     pub fn at(mut self, now_ms: i64) -> Self {
         self.now_ms = Some(now_ms);
+        self
+    }
+
+    /// Has it written even while the disk is nearly full: deleting, logging in, finishing what is under way.
+    pub fn essential(mut self) -> Self {
+        self.is_essential = true;
         self
     }
 
@@ -168,6 +175,7 @@ impl Batch {
     pub fn merge(mut self, other: Batch) -> Self {
         self.bytes += other.bytes;
         self.now_ms = self.now_ms.or(other.now_ms);
+        self.is_essential |= other.is_essential;
         self.operations.extend(other.operations);
         if let Some(error) = other.refused {
             self.refuse(error);

@@ -9,20 +9,26 @@ use std::io;
 use std::ops::{Deref, RangeBounds};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::{OpenError, ReadError};
+use crate::journal::{is_full, sync_folder};
 use crate::limits::GROUP_OPERATIONS;
 
 /// How long to wait for sled's lock. The caller holds the store's own, so only a sled of this process can
 /// have it: one that was dropped, and whose threads are ending.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Cache of an engine that is only made.
+const CACHE_WHILE_MADE_BYTES: u64 = 1 << 20;
+
 /// The ordered map on disk.
 pub(crate) struct Engine {
     database: sled::Db,
     folder: PathBuf,
+    on_damage: OnceLock<Arc<OnDamage>>,
 }
 
 /// Bytes as they lie in the engine, shared, not copied.
@@ -44,23 +50,82 @@ impl Deref for Bytes {
 }
 
 /// Why the engine could not do what it was asked to.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct EngineError(sled::Error);
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum EngineError {
+    /// There was no room: what is on the disk is whole.
+    #[error("the disk is full: {0}")]
+    Full(String),
+    /// The system could not read or write.
+    #[error("{0}")]
+    Io(String),
+    /// What it has on the disk cannot be.
+    #[error("{0}")]
+    Damaged(String),
+}
 
-impl From<sled::Error> for ReadError {
+impl From<sled::Error> for EngineError {
     fn from(error: sled::Error) -> Self {
+        match &error {
+            sled::Error::Io(source) if is_full(source) => Self::Full(error.to_string()),
+            // A file that ends too early was truncated.
+            sled::Error::Io(source) if source.kind() != io::ErrorKind::UnexpectedEof => Self::Io(error.to_string()),
+            _ => Self::Damaged(error.to_string()),
+        }
+    }
+}
+
+impl EngineError {
+    /// As an opening says it.
+    pub(crate) fn at_open(self, path: &Path) -> OpenError {
+        let path = path.to_owned();
+        match self {
+            Self::Full(reason) => OpenError::Io { path, source: io::Error::new(io::ErrorKind::StorageFull, reason) },
+            Self::Io(reason) => OpenError::Io { path, source: io::Error::other(reason) },
+            Self::Damaged(reason) => OpenError::Damaged { path, reason },
+        }
+    }
+}
+
+impl From<EngineError> for ReadError {
+    fn from(error: EngineError) -> Self {
         Self::Engine(error.to_string())
     }
 }
+
+/// What is done when the engine is caught with damage. It does not return where nobody may go on.
+pub(crate) type OnDamage = dyn Fn(&str) + Send + Sync;
 
 /// One change: a value, or `None` for no longer.
 pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
 
 impl Engine {
+    /// Opens the engine in a folder, or makes one there.
     pub(crate) fn open(folder: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Io { path: folder.to_owned(), source };
-        fs::create_dir_all(folder).map_err(failed)?;
+        if !folder.try_exists().map_err(failed)? {
+            Self::make(folder)?;
+        }
+        Self::open_made(folder, cache_bytes)
+    }
+
+    /// Makes an engine, which has its name only when it is whole: sled writes its settings in two parts, and a kill in
+    /// between would leave an engine that can never be opened.
+    fn make(folder: &Path) -> Result<(), OpenError> {
+        let unfinished = folder.with_extension("unfinished");
+        let failed = |source| OpenError::Io { path: unfinished.clone(), source };
+        if unfinished.try_exists().map_err(failed)? {
+            fs::remove_dir_all(&unfinished).map_err(failed)?;
+        }
+        fs::create_dir_all(&unfinished).map_err(failed)?;
+        let made = Self::open_made(&unfinished, CACHE_WHILE_MADE_BYTES)?;
+        made.flush().map_err(|error| error.at_open(&unfinished))?;
+        drop(made);
+        fs::rename(&unfinished, folder).map_err(failed)?;
+        folder.parent().map_or(Ok(()), sync_folder).map_err(failed)
+    }
+
+    fn open_made(folder: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Io { path: folder.to_owned(), source };
         remove_unfinished_snapshots(folder).map_err(failed)?;
         let config = sled::Config::new().path(folder).cache_capacity(cache_bytes).flush_every_ms(None);
         let damaged = |reason| OpenError::Damaged { path: folder.to_owned(), reason };
@@ -77,20 +142,32 @@ impl Engine {
             Ok(Err(sled::Error::Io(source))) if is_lock(&source) => {
                 return Err(OpenError::Locked { folder: folder.to_owned() });
             }
-            Ok(Err(sled::Error::Io(source))) => return Err(failed(source)),
+            Ok(Err(sled::Error::Io(source))) if source.kind() != io::ErrorKind::UnexpectedEof => {
+                return Err(failed(source));
+            }
             Ok(Err(error)) => return Err(damaged(error.to_string())),
             Err(panic) => return Err(damaged(panic_text(&*panic))),
         };
-        Ok(Self { database, folder: folder.to_owned() })
+        // sled makes its files, and leaves it to us that they and their names last.
+        fs::File::open(folder.join("conf")).and_then(|file| file.sync_all()).map_err(failed)?;
+        sync_folder(&folder.join("blobs")).and_then(|()| sync_folder(folder)).map_err(failed)?;
+        Ok(Self { database, folder: folder.to_owned(), on_damage: OnceLock::new() })
     }
 
-    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, ReadError> {
-        Ok(self.database.get(key)?.map(Bytes))
+    /// From now on whoever meets damage calls this first.
+    pub(crate) fn on_damage(&self, act: Arc<OnDamage>) {
+        // Set once, by the store that opened it.
+        let _ = self.on_damage.set(act);
+    }
+
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
+        let value = guarded(self.on_damage.get(), || self.database.get(key))?;
+        Ok(value.map(Bytes))
     }
 
     /// Entries in order, or in reverse.
     pub(crate) fn range(&self, range: impl RangeBounds<Vec<u8>>, reverse: bool) -> Entries {
-        Entries { entries: self.database.range(range), reverse }
+        Entries { entries: self.database.range(range), reverse, on_damage: self.on_damage.get().cloned() }
     }
 
     /// Applies changes in parts small enough for the engine. Not synced; a crash in between is mended
@@ -104,7 +181,7 @@ impl Engine {
                     None => batch.remove(key.as_slice()),
                 }
             }
-            self.database.apply_batch(batch).map_err(EngineError)?;
+            guarded(None, || self.database.apply_batch(batch))?;
             crossbeam_epoch::pin().flush();
         }
         Ok(())
@@ -112,28 +189,45 @@ impl Engine {
 
     /// Returns when everything applied is on the disk.
     pub(crate) fn flush(&self) -> Result<(), EngineError> {
-        self.database.flush().map_err(EngineError)?;
+        guarded(None, || self.database.flush())?;
         // Blobs are never synced by sled; the limits on values keep leaves from becoming blobs.
         let blobs = fs::read_dir(self.folder.join("blobs")).map(Iterator::count).unwrap_or(0);
         if blobs > 0 {
-            let text = format!("{blobs} blobs were written, which are not durable");
-            return Err(EngineError(sled::Error::Unsupported(text)));
+            return Err(EngineError::Io(format!("{blobs} blobs were written, which are not durable")));
         }
         Ok(())
     }
+}
+
+/// What the engine answers. On bytes that it does not expect it may assert instead.
+fn guarded<T>(
+    on_damage: Option<&Arc<OnDamage>>,
+    call: impl FnOnce() -> Result<T, sled::Error>,
+) -> Result<T, EngineError> {
+    let answer = match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(answer) => answer.map_err(EngineError::from),
+        Err(panic) => Err(EngineError::Damaged(panic_text(&*panic))),
+    };
+    if let (Err(EngineError::Damaged(reason)), Some(act)) = (&answer, on_damage) {
+        act(reason);
+    }
+    answer
 }
 
 /// Reads a range.
 pub(crate) struct Entries {
     entries: sled::Iter,
     reverse: bool,
+    on_damage: Option<Arc<OnDamage>>,
 }
 
 impl Iterator for Entries {
     type Item = Result<(Bytes, Bytes), ReadError>;
     fn next(&mut self) -> Option<Self::Item> {
-        let entry = if self.reverse { self.entries.next_back() } else { self.entries.next() };
-        entry.map(|entry| entry.map(|(key, value)| (Bytes(key), Bytes(value))).map_err(ReadError::from))
+        let (entries, reverse) = (&mut self.entries, self.reverse);
+        let mut next = || if reverse { entries.next_back() } else { entries.next() };
+        let entry = guarded(self.on_damage.as_ref(), || next().transpose()).transpose()?;
+        Some(entry.map(|(key, value)| (Bytes(key), Bytes(value))).map_err(ReadError::from))
     }
 }
 

@@ -29,6 +29,16 @@ pub enum OpenError {
         /// What was found.
         reason: String,
     },
+    /// A newer version wrote the folder. Nothing was changed.
+    #[error("{} was written by a newer version (format {found}, this one knows {known})", folder.display())]
+    Newer {
+        /// The store's folder.
+        folder: PathBuf,
+        /// The format that it has.
+        found: u32,
+        /// The newest format that this version knows.
+        known: u32,
+    },
     /// `sync_file_range` could not be disabled, so that the engine's barriers would not be real.
     #[error("writes would not survive a power cut here: {reason}")]
     NotDurable {
@@ -118,12 +128,59 @@ pub enum WriteError {
     /// The engine failed; the process is about to stop.
     #[error("the store cannot be read: {0}")]
     Engine(String),
-    /// There is no room on the disk.
+    /// There is no room on the disk, or so little that only essential batches are taken.
     #[error("the disk is full")]
     Full,
     /// The store is closed.
     #[error("the store is closed")]
     Closed,
+}
+
+/// Why a backup could not be made, checked or restored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackupError {
+    /// The operating system refused something.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder concerned.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is no backup of a store.
+    #[error("{} is not a backup of a store", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A newer version made it.
+    #[error("{} was made by a newer version (format {found}, this one knows {known})", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The format that it has.
+        found: u32,
+        /// The newest format that this version knows.
+        known: u32,
+    },
+    /// It is not what was written.
+    #[error("the backup {} is damaged: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// There is something already where it should be restored.
+    #[error("{} is not empty", folder.display())]
+    NotEmpty {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The store, the running one or the restored one, could not do it.
+    #[error("{0}")]
+    Store(String),
 }
 
 impl From<ReadError> for WriteError {

@@ -36,11 +36,41 @@ pub(crate) type Apply<'a> = dyn FnMut(u64, &mut Vec<Change>) -> Result<(), OpenE
 pub(crate) struct Journal {
     folder: PathBuf,
     segment_bytes: u64,
-    /// Earlier segments with their last sequences.
-    earlier: Vec<(PathBuf, u64)>,
+    /// Earlier segments, oldest first.
+    earlier: Vec<Kept>,
     current: Segment,
     last_sequence: u64,
+    /// The last group that is known to the file as acknowledged.
+    marked: u64,
     buffer: Vec<u8>,
+}
+
+/// An earlier segment.
+#[derive(Debug)]
+struct Kept {
+    path: PathBuf,
+    last_sequence: u64,
+    bytes: u64,
+}
+
+/// What could be read of a damaged journal.
+#[derive(Debug)]
+pub(crate) struct Salvaged {
+    /// Groups without a gap, in order.
+    pub groups: Vec<(u64, Vec<Change>)>,
+    /// Whether they are all that there can have been.
+    pub is_complete: bool,
+}
+
+/// What of the journal is kept although the engine has it: for repairs and backups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Keep {
+    /// Backups have everything up to this group.
+    pub covered: u64,
+    /// More than this, in bytes, is not kept for repairs.
+    pub bytes: u64,
+    /// A backup that is being made needs everything above this group.
+    pub pinned: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -62,6 +92,11 @@ impl Journal {
     ) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Io { path: folder.to_owned(), source };
         fs::create_dir_all(folder).map_err(failed)?;
+        // A crash while a segment was made: it was never part of the journal.
+        match fs::remove_file(folder.join(UNFINISHED)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
         let replayed = replay::replay(folder, synced, apply)?;
         let last_sequence = replayed.last_sequence;
         let current = match replayed.current {
@@ -69,7 +104,26 @@ impl Journal {
             None => Segment::create(folder, last_sequence + 1, segment_bytes).map_err(failed)?,
         };
         let (folder, earlier, buffer) = (folder.to_owned(), replayed.earlier, Vec::new());
-        Ok(Self { folder, segment_bytes, earlier, current, last_sequence, buffer })
+        Ok(Self { folder, segment_bytes, earlier, current, last_sequence, marked: 0, buffer })
+    }
+
+    /// Begins a journal whose first group follows `last_sequence`, in a folder without one.
+    pub(crate) fn begin(folder: &Path, last_sequence: u64, segment_bytes: u64) -> io::Result<()> {
+        fs::create_dir_all(folder)?;
+        Segment::create(folder, last_sequence + 1, segment_bytes).map(drop)
+    }
+
+    /// The first group that the journal in a folder has, or will have. Nothing if there is no journal.
+    pub(crate) fn first_sequence(folder: &Path) -> Result<Option<u64>, OpenError> {
+        if Self::is_missing(folder) {
+            return Ok(None);
+        }
+        Ok(replay::list(folder)?.first().map(|(first, _)| *first))
+    }
+
+    /// Gives the groups above `after`, up to and with `up_to`, to `apply`, while the writer may go on.
+    pub(crate) fn read(folder: &Path, after: u64, up_to: u64, apply: &mut Apply<'_>) -> Result<(), OpenError> {
+        replay::read(folder, after, up_to, apply)
     }
 
     /// Whether there is not a single file of a journal.
@@ -83,6 +137,28 @@ impl Journal {
     /// The sequence of the last group.
     pub(crate) fn last_sequence(&self) -> u64 {
         self.last_sequence
+    }
+
+    /// Reads what can be read above `after` of a journal that is damaged.
+    pub(crate) fn salvage(folder: &Path, after: u64) -> Result<Salvaged, OpenError> {
+        replay::salvage(folder, after)
+    }
+
+    /// What all segments take, in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.current.bytes + self.earlier.iter().map(|segment| segment.bytes).sum::<u64>()
+    }
+
+    /// Notes in the file that the last group was acknowledged, where there is room for that. It is not synced, and takes
+    /// no place: the next group lies there.
+    pub(crate) fn mark(&mut self) -> io::Result<()> {
+        let Segment { position, bytes, salt, .. } = self.current;
+        if self.marked == self.last_sequence || position + RECORD_HEADER_BYTES as u64 > bytes {
+            return Ok(());
+        }
+        self.current.file.write_all_at(&record::encode_mark(salt, self.last_sequence), position)?;
+        self.marked = self.last_sequence;
+        Ok(())
     }
 
     /// Whether the current segment has room for one more group.
@@ -117,7 +193,8 @@ impl Journal {
                 let before = std::mem::replace(&mut self.current, segment);
                 // One without a record had the same name: the new one took its place.
                 if before.path != self.current.path {
-                    self.earlier.push((before.path, self.last_sequence));
+                    let (path, last_sequence, bytes) = (before.path, self.last_sequence, before.bytes);
+                    self.earlier.push(Kept { path, last_sequence, bytes });
                 }
                 Ok(())
             }
@@ -126,15 +203,22 @@ impl Journal {
         }
     }
 
-    /// Removes the segments that have nothing past this sequence, which the engine has synced.
-    pub(crate) fn remove_before(&mut self, synced: u64) -> io::Result<()> {
-        let (old, kept) = self.earlier.drain(..).partition(|(_, last)| *last <= synced);
-        self.earlier = kept;
-        let old: Vec<(PathBuf, u64)> = old;
-        for (path, _) in &old {
-            fs::remove_file(path)?;
+    /// Removes the oldest segments: those that the engine has synced and nobody needs any more.
+    pub(crate) fn remove_before(&mut self, synced: u64, keep: Keep) -> io::Result<()> {
+        let mut kept_bytes: u64 = self.earlier.iter().map(|segment| segment.bytes).sum();
+        let mut removed = 0;
+        for segment in &self.earlier {
+            let Kept { last_sequence, bytes, .. } = *segment;
+            let is_needed = last_sequence > synced || keep.pinned.is_some_and(|pinned| last_sequence > pinned);
+            if is_needed || (last_sequence > keep.covered && kept_bytes <= keep.bytes) {
+                break;
+            }
+            fs::remove_file(&segment.path)?;
+            kept_bytes -= bytes;
+            removed += 1;
         }
-        if old.is_empty() { Ok(()) } else { sync_folder(&self.folder) }
+        self.earlier.drain(..removed);
+        if removed == 0 { Ok(()) } else { sync_folder(&self.folder) }
     }
 }
 
@@ -180,8 +264,8 @@ fn segment_name(first_sequence: u64) -> String {
     format!("{first_sequence:020}.journal")
 }
 
-/// Reserves room; on a file system that cannot, zeros are written.
-fn allocate(file: &File, bytes: u64) -> io::Result<()> {
+/// Reserves room in a file; on a file system that cannot, zeros are written.
+pub(crate) fn allocate(file: &File, bytes: u64) -> io::Result<()> {
     match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes) {
         Ok(()) => Ok(()),
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => write_zeros(file, 0, bytes),
@@ -200,10 +284,12 @@ fn write_zeros(file: &File, from: u64, to: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn sync_folder(folder: &Path) -> io::Result<()> {
+/// Makes the names in a folder durable.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn is_full(error: &io::Error) -> bool {
+/// Whether there was no room.
+pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -21,8 +21,10 @@
 //! where nobody said the time: events of a batch without [`Batch::at`], and [`QueueHandle::depth`].
 //! The engine (sled) is known to one file; nothing of it leaves this crate.
 
+pub mod backup;
 mod batch;
 mod codec;
+mod damage;
 pub mod durable;
 mod engine;
 mod error;
@@ -33,22 +35,25 @@ mod log;
 mod overlay;
 mod queue;
 mod recovery;
+mod repair;
 mod resolve;
+mod room;
 mod scan;
 mod signals;
 mod space;
+mod state;
 mod store;
 mod table;
 mod text;
 mod writer;
 
 pub use batch::Batch;
-pub use error::{OpenError, ReadError, WriteError};
+pub use error::{BackupError, OpenError, ReadError, WriteError};
 pub use key::{Desc, Key};
 pub use log::{Log, LogReader};
 pub use queue::{JobState, JobView, Leased, Push, Queue, QueueDepth, QueueHandle, RetryPolicy};
 pub use scan::Scan;
-pub use store::{Options, Store, Written};
+pub use store::{Health, Hold, Options, Store, Written};
 pub use table::{Counter, Table};
 pub use text::Texts;
-pub use writer::EXIT_CODE_UNSAFE;
+pub use writer::{EXIT_CODE_DAMAGED, EXIT_CODE_FULL, EXIT_CODE_UNSAFE};

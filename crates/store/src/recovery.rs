@@ -1,20 +1,27 @@
-//! Opening: what the journal has past the engine's last sync is applied again.
+//! Opening: what the journal has past the engine's last sync is applied again. What is damaged is repaired where
+//! nothing acknowledged is lost by it, and refused by name where something would be.
 
 use std::path::Path;
 
 use crate::engine::{Change, Engine, EngineError};
 use crate::error::OpenError;
 use crate::journal::Journal;
+use crate::repair;
 use crate::space::{self, Kind};
+use crate::state::{FORMAT, Found, State, StateFile};
+use crate::store::Options;
 
 /// A store ready to be written to.
 pub(crate) struct Recovered {
-    pub epoch: u64,
+    pub engine: Engine,
     pub journal: Journal,
+    pub state: StateFile,
+    /// What was repaired, in sentences.
+    pub notes: Vec<String>,
 }
 
-/// The key of the random number made with the store.
-fn epoch_key() -> Vec<u8> {
+/// The key of the random number made with the store: as in `state`, for a version that does not know that file.
+pub(crate) fn epoch_key() -> Vec<u8> {
     space::key(Kind::Meta, "epoch", &())
 }
 
@@ -24,61 +31,150 @@ pub(crate) fn applied_key() -> Vec<u8> {
 }
 
 /// The key of the last group known to be synced in the engine: only what comes after is replayed.
-fn synced_key() -> Vec<u8> {
+pub(crate) fn synced_key() -> Vec<u8> {
     space::key(Kind::Meta, "synced", &())
 }
 
-fn number(sequence: u64) -> Option<Vec<u8>> {
+pub(crate) fn number(sequence: u64) -> Option<Vec<u8>> {
     Some(sequence.to_be_bytes().to_vec())
 }
 
-/// Syncs the engine, and notes, durably, up to which group it is synced: the journal may forget those.
-pub(crate) fn sync_engine(engine: &Engine, applied: u64) -> Result<(), EngineError> {
-    engine.flush()?;
-    engine.apply(&[(synced_key(), number(applied))])?;
-    // Without the note an opening would look in the journal for what was removed from it.
-    engine.flush()
+/// Why the engine and what stands around it could not be synced.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SyncError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    State(#[from] std::io::Error),
 }
 
-/// Brings engine and journal together. Whatever does not fit is [`OpenError::Damaged`]: nothing
-/// acknowledged is dropped silently.
-pub(crate) fn recover(engine: &Engine, journal_folder: &Path, segment_bytes: u64) -> Result<Recovered, OpenError> {
-    let damaged = |reason: String| OpenError::Damaged { path: journal_folder.to_owned(), reason };
-    let read = |key: Vec<u8>| {
-        let value = engine.get(&key).map_err(|error| damaged(error.to_string()))?;
-        Ok(value.and_then(|value| value.try_into_u64()))
+/// Syncs the engine, and notes, durably, up to which group it is synced: the journal may forget those.
+pub(crate) fn sync_engine(engine: &Engine, state: &mut StateFile, applied: u64) -> Result<(), SyncError> {
+    engine.flush()?;
+    state.set(State { synced: applied, ..state.state() })?;
+    engine.apply(&[(synced_key(), number(applied))])?;
+    // Without the note an opening would look in the journal for what was removed from it.
+    engine.flush()?;
+    Ok(())
+}
+
+/// Where things lie in a store's folder.
+pub(crate) struct Places<'a> {
+    pub folder: &'a Path,
+    pub engine: std::path::PathBuf,
+    pub journal: std::path::PathBuf,
+}
+
+impl<'a> Places<'a> {
+    pub(crate) fn of(folder: &'a Path) -> Self {
+        Self { folder, engine: folder.join("engine"), journal: folder.join("journal") }
+    }
+}
+
+/// Brings engine, journal and state together.
+pub(crate) fn recover(folder: &Path, options: &Options) -> Result<Recovered, OpenError> {
+    let places = Places::of(folder);
+    let (found, known) = match StateFile::find(folder)? {
+        Found::Whole(file) => {
+            let state = file.state();
+            (Some(file), Some(state))
+        }
+        Found::Missing | Found::Unreadable => (None, None),
     };
-    let synced = read(synced_key())?.unwrap_or(0);
-    let applied = read(applied_key())?.unwrap_or(0);
-    let epoch = read(epoch_key())?;
+    let damage = if known.is_some_and(|state| state.damaged) {
+        OpenError::Damaged { path: places.engine.clone(), reason: "it was caught with damage".to_owned() }
+    } else {
+        match open(&places, options, found) {
+            Err(damage @ OpenError::Damaged { .. }) => damage,
+            other => return other,
+        }
+    };
+    tracing::error!(%damage, "a damaged store is being repaired");
+    let note = repair::repair(&places, options, known, damage)?;
+    tracing::warn!(note, folder = %folder.display(), "the store was repaired");
+    let found = match StateFile::find(folder)? {
+        Found::Whole(file) => Some(file),
+        Found::Missing | Found::Unreadable => None,
+    };
+    let mut recovered = open(&places, options, found)?;
+    recovered.notes.push(note);
+    Ok(recovered)
+}
+
+/// What is whole is opened. Whatever does not fit is [`OpenError::Damaged`]: nothing acknowledged is dropped silently.
+fn open(places: &Places<'_>, options: &Options, found: Option<StateFile>) -> Result<Recovered, OpenError> {
+    let engine = Engine::open(&places.engine, options.cache_bytes)?;
+    let seen = Seen::of(&engine, places, found.as_ref().map(StateFile::state))?;
+    let damaged = |reason: String| OpenError::Damaged { path: places.journal.clone(), reason };
     // The first segment was there before the epoch was, and there has been one ever since.
-    if epoch.is_some() && Journal::is_missing(journal_folder) {
+    if seen.epoch.is_some() && Journal::is_missing(&places.journal) {
         return Err(damaged("it has no segment any more".to_owned()));
     }
+    let failed = |error: EngineError| error.at_open(&places.engine);
     let mut replayed = 0_u64;
     let mut apply = |sequence: u64, changes: &mut Vec<Change>| {
         changes.push((applied_key(), number(sequence)));
         replayed += 1;
-        engine.apply(changes).map_err(|error| damaged(error.to_string()))
+        engine.apply(changes).map_err(failed)
     };
-    let journal = Journal::open(journal_folder, segment_bytes, synced, &mut apply)?;
-    if applied > journal.last_sequence() {
-        let last = journal.last_sequence();
+    let journal = Journal::open(&places.journal, options.segment_bytes, seen.synced, &mut apply)?;
+    let last = journal.last_sequence();
+    if seen.applied > last {
+        let applied = seen.applied;
         return Err(damaged(format!("the journal ends at group {last}, but the engine has seen group {applied}")));
     }
-    if replayed > 0 {
-        tracing::info!(groups = replayed, folder = %journal_folder.display(), "replayed the journal");
-        let failed = |error: EngineError| damaged(error.to_string());
-        sync_engine(engine, journal.last_sequence()).map_err(failed)?;
+    let epoch = seen.epoch.unwrap_or_else(rand::random);
+    if !seen.has_epoch {
+        engine.apply(&[(epoch_key(), number(epoch))]).map_err(failed)?;
     }
-    let epoch = match epoch {
-        Some(epoch) => epoch,
+    let mut state = match found {
+        Some(state) => state,
+        // A new folder, or the step from format 1: everything else is as it was.
         None => {
-            let epoch = rand::random();
-            engine.apply(&[(epoch_key(), number(epoch))]).map_err(|error| damaged(error.to_string()))?;
-            engine.flush().map_err(|error| damaged(error.to_string()))?;
-            epoch
+            engine.flush().map_err(failed)?;
+            StateFile::create(places.folder, State::new(epoch, seen.synced))?
         }
     };
-    Ok(Recovered { epoch, journal })
+    let of_state = |source| OpenError::Io { path: places.folder.to_owned(), source };
+    if replayed > 0 {
+        tracing::info!(groups = replayed, folder = %places.journal.display(), "replayed the journal");
+        sync_engine(&engine, &mut state, last).map_err(|error| match error {
+            SyncError::Engine(error) => failed(error),
+            SyncError::State(source) => of_state(source),
+        })?;
+    }
+    let now = State { format: FORMAT, clean: false, ..state.state() };
+    if now != state.state() {
+        state.set(now).map_err(of_state)?;
+    }
+    Ok(Recovered { engine, journal, state, notes: Vec::new() })
+}
+
+/// What the engine says of itself.
+pub(crate) struct Seen {
+    pub synced: u64,
+    pub applied: u64,
+    pub epoch: Option<u64>,
+    /// Whether the engine itself knows the epoch.
+    pub has_epoch: bool,
+}
+
+impl Seen {
+    /// Reads it, and holds it against what is known from outside the engine.
+    pub(crate) fn of(engine: &Engine, places: &Places<'_>, state: Option<State>) -> Result<Self, OpenError> {
+        let read = |key: Vec<u8>| {
+            let value = engine.get(&key).map_err(|error| error.at_open(&places.engine))?;
+            Ok::<_, OpenError>(value.and_then(|value| value.try_into_u64()))
+        };
+        let synced = read(synced_key())?.unwrap_or(0);
+        let applied = read(applied_key())?.unwrap_or(0);
+        let own_epoch = read(epoch_key())?;
+        let epoch = own_epoch.or(state.map(|state| state.epoch));
+        // sled takes the first bytes that it cannot read for the end of its log, and forgets what comes after.
+        if let Some(state) = state.filter(|state| state.synced > applied) {
+            let reason = format!("it has seen group {applied}, though group {} was synced", state.synced);
+            return Err(OpenError::Damaged { path: places.engine.clone(), reason });
+        }
+        Ok(Self { synced, applied, epoch, has_epoch: own_epoch.is_some() })
+    }
 }

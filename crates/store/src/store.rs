@@ -2,26 +2,32 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use std::{fmt, io};
 
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
+use crate::backup::{self, Scanned, Summary};
 use crate::batch::Batch;
 use crate::codec;
+use crate::damage;
 use crate::durable;
 use crate::engine::{Bytes, Engine, Entries};
-use crate::error::{OpenError, ReadError, WriteError};
+use crate::error::{BackupError, OpenError, ReadError, WriteError};
+use crate::journal::sync_folder;
 use crate::key::Key;
 use crate::log::{Log, LogReader};
 use crate::queue::{Queue, QueueHandle};
 use crate::recovery::{self, Recovered};
+use crate::room::Room;
 use crate::scan::Scan;
 use crate::signals::Signals;
 use crate::space::{self, Kind};
+use crate::state::{State, StateFile};
 use crate::table::{Counter, Table};
 use crate::writer::{Command, Writer};
 
@@ -34,11 +40,25 @@ pub struct Options {
     pub segment_bytes: u64,
     /// How many batches may wait for the writer before `write` itself waits.
     pub queue_batches: usize,
+    /// Room on the disk that is kept for when it is nearly full, in bytes; 0 for none: then nothing is refused early.
+    pub ballast_bytes: u64,
+    /// How much of the journal is kept, beyond what the engine needs, until backups have it ([`Store::covered`]), in
+    /// bytes: a damaged engine is made again from a backup and what came after it.
+    pub journal_keep_bytes: u64,
+    /// Backups of this store, newest first, to repair it from. Those of another history are left alone.
+    pub backups: Vec<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache_bytes: 16 << 20, segment_bytes: 8 << 20, queue_batches: 1024 }
+        Self {
+            cache_bytes: 16 << 20,
+            segment_bytes: 8 << 20,
+            queue_batches: 1024,
+            ballast_bytes: 0,
+            journal_keep_bytes: 0,
+            backups: Vec::new(),
+        }
     }
 }
 
@@ -52,6 +72,32 @@ pub struct Written {
     pub events: Vec<u64>,
     /// The ids of the jobs that the batch pushed, in its order.
     pub jobs: Vec<u64>,
+}
+
+/// How a store is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Health {
+    /// Whether the disk is nearly full: only essential batches are taken.
+    pub nearly_full: bool,
+    /// What was repaired when it was opened, in sentences.
+    pub notes: Vec<String>,
+}
+
+/// A writer that stands still at a group boundary, until this is released, dropped or runs out.
+#[derive(Debug)]
+pub struct Hold {
+    /// The last group before it.
+    pub sequence: u64,
+    pub(crate) release: flume::Sender<oneshot::Sender<()>>,
+}
+
+impl Hold {
+    /// Lets the writer go on. Whether it stood still until now; it did not if the time had run out.
+    pub async fn release(self) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.release.send(reply).is_ok() && answer.await.is_ok()
+    }
 }
 
 /// One service's data. Cloning is cheap; the folder is let go when the last clone is dropped.
@@ -71,8 +117,22 @@ pub(crate) struct Shared {
     pub engine: Engine,
     pub signals: Arc<Signals>,
     pub folder: PathBuf,
-    epoch: u64,
+    pub room: Room,
+    pub state: Arc<Mutex<StateFile>>,
+    pub covered: AtomicU64,
+    pub journal_bytes: AtomicU64,
+    pub journal_keep_bytes: u64,
+    /// The group above which a backup that is being made needs the journal; `u64::MAX` for none.
+    pub pinned: Arc<AtomicU64>,
+    notes: Vec<String>,
+    first_state: State,
     _lock: File,
+}
+
+impl Shared {
+    pub(crate) fn lock_state(&self) -> MutexGuard<'_, StateFile> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl fmt::Debug for Store {
@@ -97,11 +157,26 @@ impl Store {
     pub fn open(folder: &Path, options: Options) -> Result<Self, OpenError> {
         durable::install()?;
         let lock = lock(folder)?;
-        let engine = Engine::open(&folder.join("engine"), options.cache_bytes)?;
-        let Recovered { epoch, journal } = recovery::recover(&engine, &folder.join("journal"), options.segment_bytes)?;
-        let signals = Arc::new(Signals::default());
-        let folder = folder.to_owned();
-        let shared = Arc::new(Shared { engine, signals, folder, epoch, _lock: lock });
+        let room = Room::prepare(folder, options.ballast_bytes);
+        let Recovered { engine, journal, state, notes } = recovery::recover(folder, &options)?;
+        sync_names(folder)?;
+        let first_state = state.state();
+        let state = Arc::new(Mutex::new(state));
+        engine.on_damage(damage::stopper(folder, &state));
+        let shared = Arc::new(Shared {
+            engine,
+            signals: Arc::default(),
+            folder: folder.to_owned(),
+            room,
+            state,
+            covered: AtomicU64::new(0),
+            journal_bytes: AtomicU64::new(journal.bytes()),
+            journal_keep_bytes: options.journal_keep_bytes,
+            pinned: Arc::new(AtomicU64::new(u64::MAX)),
+            notes,
+            first_state,
+            _lock: lock,
+        });
         let (commands, received) = flume::bounded(options.queue_batches);
         let writer = Writer::new(Arc::clone(&shared), journal, received);
         let thread = std::thread::Builder::new()
@@ -116,11 +191,7 @@ impl Store {
     /// When the future is dropped the batch may or may not be written.
     pub async fn write(&self, mut batch: Batch) -> Result<Written, WriteError> {
         batch.check()?;
-        let (reply, answer) = oneshot::channel();
-        let commands = self.inner.commands.as_ref().ok_or(WriteError::Closed)?;
-        let command = Command::Write { batch, reply };
-        commands.send_async(command).await.map_err(|_| WriteError::Closed)?;
-        answer.await.map_err(|_| WriteError::Closed)?
+        self.ask(|reply| Command::Write { batch, reply }).await?
     }
 
     /// One record.
@@ -191,6 +262,68 @@ impl Store {
         }
     }
 
+    /// Random, new with each restore: what this store's history is a part of.
+    pub fn lineage(&self) -> u64 {
+        self.inner.shared.first_state.lineage
+    }
+
+    /// How it is.
+    pub fn health(&self) -> Health {
+        let shared = &self.inner.shared;
+        Health { nearly_full: shared.room.is_nearly_full(), notes: shared.notes.clone() }
+    }
+
+    /// What the journal takes on the disk, in bytes.
+    pub fn journal_bytes(&self) -> u64 {
+        self.inner.shared.journal_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Says that backups have everything up to this group: the journal may forget it.
+    pub fn covered(&self, sequence: u64) {
+        self.inner.shared.covered.fetch_max(sequence, Ordering::Relaxed);
+    }
+
+    /// Stops the writer at a group boundary, for at most `timeout`. Writes wait meanwhile.
+    ///
+    /// # Errors
+    /// If the store is closed.
+    pub async fn hold(&self, timeout: Duration) -> Result<Hold, WriteError> {
+        self.ask(|reply| Command::Hold { timeout, reply }).await
+    }
+
+    /// Writes down what the engine has, beside `file`, while writing goes on: the first half of a backup. Blocks.
+    ///
+    /// # Errors
+    /// If the file cannot be written, or the store is closed.
+    pub fn backup_scan(&self, file: &Path) -> Result<Scanned, BackupError> {
+        let closed = || BackupError::Store(WriteError::Closed.to_string());
+        let commands = self.inner.commands.as_ref().ok_or_else(closed)?;
+        let (reply, answer) = oneshot::channel();
+        commands.send(Command::Pin { reply }).map_err(|_| closed())?;
+        let pin = answer.blocking_recv().map_err(|_| closed())?;
+        backup::scan(&self.inner.shared, file, pin)
+    }
+
+    /// The second half: the backup of the state after the group `sequence`, which came after the scan. Blocks.
+    ///
+    /// # Errors
+    /// If the file cannot be written, or the journal cannot be read.
+    pub fn backup_finish(&self, scanned: Scanned, sequence: u64, file: &Path) -> Result<Summary, BackupError> {
+        backup::finish(&self.inner.shared, self.inner.shared.first_state, &scanned, sequence, file)
+    }
+
+    /// Every record as it lies in the store: physical key (kind, name, 0, key) and encoded value. For searches and tests.
+    pub fn raw(&self) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), ReadError>> + Send + use<> {
+        backup::everything(self.engine()).map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())))
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, WriteError> {
+        let (reply, answer) = oneshot::channel();
+        let commands = self.inner.commands.as_ref().ok_or(WriteError::Closed)?;
+        commands.send_async(command(reply)).await.map_err(|_| WriteError::Closed)?;
+        answer.await.map_err(|_| WriteError::Closed)
+    }
+
     pub(crate) fn engine(&self) -> &Engine {
         &self.inner.shared.engine
     }
@@ -200,7 +333,7 @@ impl Store {
     }
 
     pub(crate) fn epoch(&self) -> u64 {
-        self.inner.shared.epoch
+        self.inner.shared.first_state.epoch
     }
 
     /// A number stored under a physical key; absent is 0.
@@ -213,6 +346,20 @@ fn decode_key<K: Key>(table: &'static str, key: &Bytes, prefix_bytes: usize) -> 
     let mut input = key.get(prefix_bytes..).unwrap_or_default();
     let decoded = K::decode(&mut input).filter(|_| input.is_empty());
     decoded.ok_or_else(|| ReadError::Decode { table, reason: "the key has another form".to_owned() })
+}
+
+/// Makes the names of the folder and of those around it durable. Always: who made them may have been killed before
+/// it could do so. Folders above our own that we may not open are not of our making.
+fn sync_names(folder: &Path) -> Result<(), OpenError> {
+    let folder = std::path::absolute(folder).map_err(|source| OpenError::Io { path: folder.to_owned(), source })?;
+    for folder in folder.ancestors() {
+        match sync_folder(folder) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => break,
+            Err(source) => return Err(OpenError::Io { path: folder.to_owned(), source }),
+            Ok(()) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Takes the folder for this process, or says who may not.

@@ -2,6 +2,9 @@
 //!
 //! Segment header (40 bytes): magic (8), first sequence (8), salt (8), size of the file (8), CRC32C of these (4), 0 (4).
 //! Record, at a multiple of 8: magic (4), length of the payload (4), sequence (8), CRC32C (4), 0 (4), payload.
+//! Mark, in place of a record behind the last one: magic (4), 0 (4), sequence (8), CRC32C (4), 0 (4). It says that this
+//! group was acknowledged; the next group is written over it. So a last record that is unreadable later on is not
+//! taken for one that a crash tore.
 //! Payload: for each change the key's length (2), the value's length or `REMOVED` (4), key, value.
 //!
 //! The CRC of a record covers the segment's random salt, sequence, length and payload. So neither an old segment's
@@ -13,6 +16,7 @@ pub(super) const SEGMENT_HEADER_BYTES: usize = 40;
 pub(super) const RECORD_HEADER_BYTES: usize = 24;
 const SEGMENT_MAGIC: &[u8; 8] = b"DjSJrn01";
 const RECORD_MAGIC: &[u8; 4] = b"DjSr";
+const MARK_MAGIC: &[u8; 4] = b"DjSm";
 const REMOVED: u32 = u32::MAX;
 const ALIGN: usize = 8;
 
@@ -74,13 +78,54 @@ fn read_record(segment: &[u8], salt: u64, position: usize) -> Option<Found<'_>> 
     whole.then_some(Found::Record { sequence, payload, end: position + end })
 }
 
-/// The sequence of the first whole record behind a position, above `last`.
+/// Calls `found` for everything that is whole from a position on: records with their payloads, and marks.
+pub(super) fn each<'a>(segment: &'a [u8], salt: u64, position: usize, mut found: impl FnMut(u64, Option<&'a [u8]>)) {
+    let mut position = aligned(position);
+    while let Some(start) = segment.get(position..).and_then(|rest| rest.first_chunk()) {
+        let mut next = position + ALIGN;
+        match start {
+            RECORD_MAGIC => {
+                if let Found::Record { sequence, payload, end } = record_at(segment, salt, position) {
+                    found(sequence, Some(payload));
+                    next = end;
+                }
+            }
+            MARK_MAGIC => {
+                if let Some(sequence) = mark_at(segment, salt, position) {
+                    found(sequence, None);
+                }
+            }
+            _ => {}
+        }
+        position = next;
+    }
+}
+
+/// The sequence of a whole record, or of a mark, behind a position, above `last`.
 pub(super) fn later_record(segment: &[u8], salt: u64, position: usize, last: u64) -> Option<u64> {
-    let positions = (aligned(position)..segment.len()).step_by(ALIGN);
-    positions.filter(|&at| segment[at..].starts_with(RECORD_MAGIC)).find_map(|at| match record_at(segment, salt, at) {
-        Found::Record { sequence, .. } if sequence > last => Some(sequence),
-        _ => None,
-    })
+    let mut later = None;
+    each(segment, salt, position, |sequence, _| {
+        if sequence > last {
+            later.get_or_insert(sequence);
+        }
+    });
+    later
+}
+
+/// The bytes that say that a group was acknowledged.
+pub(super) fn encode_mark(salt: u64, sequence: u64) -> [u8; RECORD_HEADER_BYTES] {
+    let mut out = [0; RECORD_HEADER_BYTES];
+    out[..4].copy_from_slice(MARK_MAGIC);
+    out[8..16].copy_from_slice(&sequence.to_le_bytes());
+    out[16..20].copy_from_slice(&record_crc(salt, sequence, MARK_MAGIC).to_le_bytes());
+    out
+}
+
+/// The group that a mark at a position speaks of.
+pub(super) fn mark_at(segment: &[u8], salt: u64, position: usize) -> Option<u64> {
+    let bytes: &[u8; RECORD_HEADER_BYTES] = segment.get(position..)?.first_chunk()?;
+    let sequence = u64_at(bytes, 8)?;
+    (encode_mark(salt, sequence) == *bytes).then_some(sequence)
 }
 
 fn record_crc(salt: u64, sequence: u64, payload: &[u8]) -> u32 {
@@ -176,6 +221,19 @@ mod tests {
             record[bit / 8] ^= 1 << (bit % 8);
         }
         assert_eq!(record_at(&record, 6, 0), Found::Nothing, "another segment's record");
+    }
+
+    #[test]
+    fn a_mark_tells_that_the_record_before_it_was_whole() {
+        let mut segment = Vec::new();
+        encode_record(5, 9, &changes(), &mut segment);
+        let end = segment.len();
+        segment.extend(encode_mark(5, 9));
+        assert_eq!(mark_at(&segment, 5, end), Some(9));
+        assert_eq!((mark_at(&segment, 6, end), mark_at(&segment, 5, 0)), (None, None));
+        assert_eq!(later_record(&segment, 5, end, 9), None);
+        segment[30] ^= 1;
+        assert_eq!((record_at(&segment, 5, 0), later_record(&segment, 5, 0, 8)), (Found::Nothing, Some(9)));
     }
 
     #[test]
