@@ -1,10 +1,11 @@
 //! What the video service keeps: tables, keys, records.
 
+use kit::tombstone::{self, Tombstone};
 use proto::api::video::{Chapter, CommentPolicy, JobKind, Privacy, VideoState};
 use proto::events::{ChannelProfile, EVENTS, VideoEvent, VideoProfile};
 use proto::{ChannelId, Timestamp, UploadId, UserId, VideoId};
 use serde::{Deserialize, Serialize};
-use store::{Counter, Desc, Log, Queue, Table, Texts};
+use store::{Batch, Counter, Desc, Log, Push, Queue, Table, Texts};
 
 use crate::media::poster::Poster;
 use crate::media::{Probe, Rendition, RenditionPlan};
@@ -51,6 +52,11 @@ pub(crate) const CHANNELS: Table<IdKey, ChannelProfile> = Table::new("channels")
 pub(crate) const HANDLES: Table<String, ChannelId> = Table::new("handles");
 /// (owner, channel): the channels of a person, oldest first.
 pub(crate) const CHANNELS_OF: Table<(IdKey, IdKey), ()> = Table::new("channels-of");
+
+/// Tombstones of accounts: they upload nothing any more.
+pub(crate) const GONE_USERS: Table<Tombstone, ()> = Table::new("gone-users");
+/// Videos and channels that are gone, while the recommender may still know what people did with them.
+pub(crate) const TO_FORGET: Table<IdKey, ()> = Table::new("to-forget");
 
 /// What the other services, and the search index, are told.
 pub(crate) const LOG: Log<VideoEvent> = Log::new(EVENTS, &["channel", "interaction", "notification", "search"]);
@@ -257,4 +263,18 @@ pub(crate) enum Job {
     RemoveFiles(VideoId),
     /// Remove the videos of a channel that is gone.
     RemoveChannel(ChannelId),
+    /// Remove all of an account that is gone.
+    RemoveUser(UserId),
+    /// Forget what people did with what is [`TO_FORGET`].
+    Forget,
+}
+
+/// A batch that nothing comes of once the account is gone.
+pub(crate) fn while_there(batch: Batch, user: UserId) -> Batch {
+    batch.assert_absent(GONE_USERS, &tombstone::of_id(user.bytes()))
+}
+
+/// Leaves it to a job to forget what people did with a video or a channel.
+pub(crate) fn to_forget(batch: Batch, id: IdKey) -> Batch {
+    batch.put(TO_FORGET, &id, &()).push(JOBS, Push::new(&Job::Forget))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kit::clock;
 use kit::logs::{Consumer, Effect, Entry};
 use kit::{Context, Peer};
-use proto::events::{ChannelEvent, EVENTS, InteractionEvent};
+use proto::events::{ChannelEvent, EVENTS, GatewayEvent, InteractionEvent};
 use proto::{Problem, VideoId};
 use store::{Batch, Leased, QueueHandle, RetryPolicy, WriteError};
 
@@ -38,11 +38,12 @@ pub(crate) async fn start(context: &Context, service: &Arc<Service>, discovery: 
     let lanes = [(LANE_QUICK, QUICK_AT_ONCE), (LANE_SLOW, context.config.media.transcode_jobs)];
     for (lane, at_once) in lanes {
         for _ in 0..at_once {
-            context.spawn("processing", work(context.clone(), Arc::clone(service), lane));
+            context.spawn("processing", work(context.clone(), Arc::clone(service), discovery.clone(), lane));
         }
     }
     let commit_interval = Duration::from_millis(context.config.search.commit_interval_ms);
     context.spawn("discovery", discovery.clone().follow(commit_interval, clock::now(), context.shutdown.token()));
+    context.spawn("accounts", follow_accounts(context.clone(), Arc::clone(service)));
     context.spawn("channels", follow_channels(context.clone(), Arc::clone(service), discovery.clone()));
     context.spawn("interactions", follow_interactions(context.clone(), Arc::clone(service), discovery.clone()));
     context.spawn("sweeper", sweep(context.clone(), Arc::clone(service)));
@@ -50,14 +51,14 @@ pub(crate) async fn start(context: &Context, service: &Arc<Service>, discovery: 
 }
 
 /// One after the other, the jobs of a lane.
-async fn work(context: Context, service: Arc<Service>, lane: u8) {
+async fn work(context: Context, service: Arc<Service>, discovery: Discovery, lane: u8) {
     let queue = service.store.queue(JOBS);
     loop {
         // Dropped at shutdown: ffmpeg ends with it, and the job is taken up again at the next start.
         tokio::select! {
             biased;
             () = context.shutdown.requested() => return,
-            done = next(&service, &queue, lane) => match done {
+            done = next(&service, &discovery, &queue, lane) => match done {
                 Ok(true) => {}
                 Ok(false) => tokio::select! {
                     () = context.shutdown.requested() => return,
@@ -73,11 +74,11 @@ async fn work(context: Context, service: Arc<Service>, lane: u8) {
 }
 
 /// Does what is due next; says whether there was anything.
-async fn next(service: &Arc<Service>, queue: &QueueHandle<Job>, lane: u8) -> Result<bool> {
+async fn next(service: &Arc<Service>, discovery: &Discovery, queue: &QueueHandle<Job>, lane: u8) -> Result<bool> {
     let leased = queue.lease(Some(lane), 1, LEASE_MS, clock::now().ms()).await?;
     let Some(leased) = leased.into_iter().next() else { return Ok(false) };
     let outcome = tokio::select! {
-        outcome = run(service, &leased) => outcome,
+        outcome = run(service, discovery, &leased) => outcome,
         () = keep(queue, &leased) => Ok(()),
     };
     match outcome {
@@ -110,14 +111,22 @@ async fn keep(queue: &QueueHandle<Job>, leased: &Leased<Job>) {
     }
 }
 
-async fn run(service: &Arc<Service>, leased: &Leased<Job>) -> Result<()> {
+async fn run(service: &Arc<Service>, discovery: &Discovery, leased: &Leased<Job>) -> Result<()> {
     match leased.job {
         Job::Step { video, step } => service.run_step(leased, video, step, clock::now).await,
         Job::RemoveFiles(video) => {
             remove_folder(service, video).await?;
+            service.end_dead_steps(video, clock::now()).await?;
             service.store.write(Batch::new().complete(leased)).await?;
             Ok(())
         }
+        Job::RemoveUser(user) => {
+            while !service.remove_of_user(user).await? {}
+            discovery.forget_person(user).await?;
+            service.store.write(Batch::new().complete(leased)).await?;
+            Ok(())
+        }
+        Job::Forget => Ok(discovery.forget(leased).await?),
         Job::RemoveChannel(channel) => {
             while !service.remove_of_channel(channel).await? {}
             service.store.write(Batch::new().complete(leased)).await?;
@@ -136,6 +145,13 @@ async fn remove_folder(service: &Arc<Service>, video: VideoId) -> Result<()> {
     })
     .await?;
     Ok(())
+}
+
+async fn follow_accounts(context: Context, service: Arc<Service>) {
+    let consumer = Consumer::new("video", Peer::new(&context, "gateway"), EVENTS);
+    let handle =
+        |entry: Entry<GatewayEvent>| std::future::ready(Ok::<_, Problem>(Service::account_event(&entry.event)));
+    consumer.run(service.store.clone(), context.shutdown, handle).await;
 }
 
 async fn follow_channels(context: Context, service: Arc<Service>, discovery: Discovery) {

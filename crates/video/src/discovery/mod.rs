@@ -16,18 +16,19 @@ mod snapshots;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kit::Caller;
+use kit::{Caller, tombstone};
 use proto::api::video::VideoCard;
-use proto::events::{ChannelEvent, InteractionEvent};
-use proto::{Timestamp, VideoId};
-use store::{Batch, ReadError};
+use proto::events::{ChannelEvent, InteractionEvent, Viewer};
+use proto::{Timestamp, UserId, VideoId};
+use store::{Batch, Leased, ReadError, Scan, WriteError};
 use tokio_util::sync::CancellationToken;
 
-use crate::data::{CHANNELS, LOG};
+use crate::data::{CHANNELS, GONE_USERS, Job, LOG, TO_FORGET, VIDEOS, while_there};
 use crate::recommend::{Pick, Recommender};
 use crate::search::{Search, SearchError};
 use crate::service::Service;
@@ -39,6 +40,9 @@ pub(crate) use search::{SearchQuery, SuggestQuery};
 
 /// What is to be done when an event's batch has become durable.
 pub(crate) type Afterwards = Box<dyn FnOnce() + Send>;
+
+/// Videos and channels that one walk through what people did forgets.
+const FORGOTTEN_AT_ONCE: usize = 1_000;
 
 /// Search and recommendations over the service's videos. Cheap to clone.
 #[derive(Clone)]
@@ -89,13 +93,21 @@ impl Discovery {
 
     /// What an event of the interaction service leads to, besides what the service itself does.
     pub(crate) fn interaction_event(&self, event: &InteractionEvent) -> Result<(Batch, Afterwards), ReadError> {
+        let (user, video) = interaction_subjects(event);
+        let Some(guard) = self.guard(user, video)? else { return Ok((Batch::new(), Box::new(|| {}))) };
         let lesson = self.recommender.lesson(event)?;
         let recommender = self.recommender.clone();
-        Ok((lesson.batch, Box::new(move || recommender.learn(lesson.change))))
+        Ok((guard.merge(lesson.batch), Box::new(move || recommender.learn(lesson.change))))
     }
 
     /// What an event of the channel service leads to, besides. Ask before the projection of channels is written.
     pub(crate) fn channel_event(&self, event: &ChannelEvent) -> Result<(Batch, Afterwards), ReadError> {
+        let (user, video) = match event {
+            ChannelEvent::Subscribed { user, .. } => (Some(*user), None),
+            ChannelEvent::Saved { user, video, .. } => (Some(*user), Some(*video)),
+            _ => (None, None),
+        };
+        let Some(guard) = self.guard(user, video)? else { return Ok((Batch::new(), Box::new(|| {}))) };
         let lesson = self.recommender.channel_lesson(event)?;
         let renamed = match event {
             ChannelEvent::ChannelChanged { channel } => {
@@ -112,7 +124,45 @@ impl Discovery {
                 this.search.channel_renamed(channel);
             }
         };
-        Ok((lesson.batch, Box::new(afterwards)))
+        Ok((guard.merge(lesson.batch), Box::new(afterwards)))
+    }
+
+    /// Of somebody or of a video that is gone nothing is learnt: `None`. Else a batch that makes sure of it, should
+    /// they go at this very moment; then the event is looked at once more.
+    fn guard(&self, user: Option<UserId>, video: Option<VideoId>) -> Result<Option<Batch>, ReadError> {
+        let store = &self.service.store;
+        let mut guard = Batch::new();
+        if let Some(user) = user {
+            if store.contains(GONE_USERS, &tombstone::of_id(user.bytes()))? {
+                return Ok(None);
+            }
+            guard = while_there(guard, user);
+        }
+        if let Some(video) = video {
+            if !store.contains(VIDEOS, &video.bytes())? {
+                return Ok(None);
+            }
+            guard = guard.assert_present(VIDEOS, &video.bytes());
+        }
+        Ok(Some(guard))
+    }
+
+    /// Forgets somebody who is gone.
+    pub(crate) async fn forget_person(&self, user: UserId) -> Result<(), WriteError> {
+        self.recommender.forget_person(user).await
+    }
+
+    /// Forgets what people did with what is gone; ends the job with it.
+    pub(crate) async fn forget(&self, leased: &Leased<Job>) -> Result<(), WriteError> {
+        let store = &self.service.store;
+        let gone =
+            store.scan_keys(TO_FORGET, Scan::all()).take(FORGOTTEN_AT_ONCE).collect::<Result<HashSet<_>, _>>()?;
+        if !gone.is_empty() {
+            self.recommender.forget_about(&gone).await?;
+        }
+        let batch = gone.iter().fold(Batch::new(), |batch, id| batch.delete(TO_FORGET, id));
+        store.write(batch.complete(leased)).await?;
+        Ok(())
     }
 
     /// The card of a video that lists may name for this caller, or that is their own.
@@ -120,5 +170,18 @@ impl Discovery {
         let known = self.service.known(id).ok()??;
         let listed = known.profile.listed_for(caller.user) || caller.is(known.profile.owner);
         listed.then(|| self.service.cards(&[id], caller).pop())?
+    }
+}
+
+/// Whom and what an event of the interaction service is about.
+fn interaction_subjects(event: &InteractionEvent) -> (Option<UserId>, Option<VideoId>) {
+    match event {
+        InteractionEvent::Counts { video, .. } => (None, Some(*video)),
+        InteractionEvent::Rated { user, video, .. } | InteractionEvent::Commented { user, video, .. } => {
+            (Some(*user), Some(*video))
+        }
+        InteractionEvent::Watched { viewer: Viewer::User(user), video, .. } => (Some(*user), Some(*video)),
+        InteractionEvent::Watched { viewer: Viewer::Page(_), video, .. } => (None, Some(*video)),
+        InteractionEvent::Forgotten { user, .. } => (Some(*user), None),
     }
 }

@@ -7,9 +7,11 @@ use kit::paging::PageQuery;
 use proto::api::Page;
 use proto::api::video::{Recommendation, RecommendationFeedback};
 use proto::{Problem, Timestamp, VideoId};
+use store::Batch;
 
 use super::Discovery;
 use super::snapshots::{Reading, Snapshots, fill};
+use crate::data::{VIDEOS, while_there};
 use crate::error::Error;
 use crate::recommend::{Pick, Subject};
 
@@ -99,7 +101,11 @@ impl Discovery {
             (None, Some(handle)) => Subject::Channel(self.service.channel_by_handle(&handle).await?.id),
             _ => return Err(Problem::field("videoId", "Give either `videoId` or `channel`.")),
         };
-        let kept = self.recommender.feedback(user, subject, feedback.verdict, now).await;
+        let guard = match subject {
+            Subject::Video(video) => while_there(Batch::new(), user).assert_present(VIDEOS, &video.bytes()),
+            Subject::Channel(_) => while_there(Batch::new(), user),
+        };
+        let kept = self.recommender.feedback(user, subject, feedback.verdict, now, guard).await;
         kept.map_err(|error| Error::from(error).into())
     }
 }

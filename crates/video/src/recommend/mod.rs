@@ -15,6 +15,7 @@
 
 mod data;
 mod decay;
+mod forget;
 mod home;
 mod items;
 mod learn;
@@ -120,18 +121,20 @@ impl Recommender {
         found.is_some_and(|at| home::is_refused(model.profile(viewer), at, model.items.get(at)))
     }
 
-    /// Keeps what somebody thinks of a recommendation; it counts from the next page on.
+    /// Keeps what somebody thinks of a recommendation; it counts from the next page on. `guard` says, in the same
+    /// batch, on what condition.
     pub(crate) async fn feedback(
         &self,
         user: UserId,
         subject: Subject,
         verdict: Verdict,
         now: Timestamp,
+        guard: Batch,
     ) -> Result<(), store::WriteError> {
         let opinion = Opinion { verdict, at_ms: now.ms() };
         let batch = match subject {
-            Subject::Video(video) => Batch::new().put(VIDEO_OPINIONS, &(user.bytes(), video.bytes()), &opinion),
-            Subject::Channel(channel) => Batch::new().put(CHANNEL_OPINIONS, &(user.bytes(), channel.bytes()), &opinion),
+            Subject::Video(video) => guard.put(VIDEO_OPINIONS, &(user.bytes(), video.bytes()), &opinion),
+            Subject::Channel(channel) => guard.put(CHANNEL_OPINIONS, &(user.bytes(), channel.bytes()), &opinion),
         };
         self.store.write(batch).await?;
         let mut model = self.write();

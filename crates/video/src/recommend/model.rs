@@ -111,6 +111,18 @@ impl Model {
         }
     }
 
+    /// Forgets somebody.
+    pub(super) fn forget(&mut self, person: Person) {
+        let Some(profile) = self.people.get_mut(&person) else { return };
+        while let Some(taste) = profile.tastes.pop() {
+            self.neighbours.count(&taste, &profile.tastes, -1.0);
+        }
+        for (item, watch) in profile.watches.drain() {
+            heat(&mut self.items, (&self.popular, &self.trending), item, &watch, -1.0);
+        }
+        self.people.remove(&person);
+    }
+
     /// Takes in a channel's new name.
     pub(super) fn rename_channel(&mut self, channel: ChannelId, name: &str) {
         for at in 0..self.items.len() {

@@ -309,9 +309,12 @@ async fn feedback_acts_at_once_and_survives_a_restart() {
     let user = UserId::generate();
     instance.watch(user, &films[0]).await;
     let recommender = &instance.recommender;
-    recommender.feedback(user, Subject::Video(films[1].profile.id), Verdict::Never, NOW).await.unwrap();
-    recommender.feedback(user, Subject::Channel(films[2].profile.channel), Verdict::Never, NOW).await.unwrap();
-    recommender.feedback(user, Subject::Video(films[5].profile.id), Verdict::Less, NOW).await.unwrap();
+    recommender.feedback(user, Subject::Video(films[1].profile.id), Verdict::Never, NOW, Batch::new()).await.unwrap();
+    recommender
+        .feedback(user, Subject::Channel(films[2].profile.channel), Verdict::Never, NOW, Batch::new())
+        .await
+        .unwrap();
+    recommender.feedback(user, Subject::Video(films[5].profile.id), Verdict::Less, NOW, Batch::new()).await.unwrap();
     let place = |picks: &[Shown], film: &Document| ids(picks).iter().position(|id| *id == film.profile.id);
     for recommender in [recommender.clone(), instance.restarted()] {
         let home = home_of(&recommender, Some(user));

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use kit::http::{Routes, filter, reply};
-use kit::{Caller, Context, logs};
+use kit::{Caller, Context, clock, logs};
 use proto::internal::{Cards, CardsQuery};
-use proto::{Problem, VideoId};
+use proto::{Problem, UserId, VideoId};
 use warp::Filter;
 
 use super::with;
@@ -24,6 +24,10 @@ pub(super) fn routes(context: &Context, service: &Arc<Service>) -> Routes {
         .or(media_grants(service))
         .unify()
         .or(queues(service))
+        .unify()
+        .or(removals(service))
+        .unify()
+        .or(retry_removals(service))
         .unify()
         .or(logs::routes(context, &service.store, LOG))
         .unify()
@@ -62,6 +66,24 @@ fn media_grants(service: &Arc<Service>) -> Routes {
         .and(filter::caller())
         .then(async |id: VideoId, service: Arc<Service>, caller: Caller| {
             reply::answer(service.media_grant(&caller, id))
+        })
+        .boxed()
+}
+
+fn removals(service: &Arc<Service>) -> Routes {
+    warp::path!("internal" / "removals" / UserId)
+        .and(warp::get())
+        .and(with(service))
+        .then(async |user: UserId, service: Arc<Service>| reply::answer(service.removals(user).await))
+        .boxed()
+}
+
+fn retry_removals(service: &Arc<Service>) -> Routes {
+    warp::path!("internal" / "removals" / UserId / "retry")
+        .and(warp::post())
+        .and(with(service))
+        .then(async |user: UserId, service: Arc<Service>| {
+            reply::no_content(service.retry_removals(user, clock::now()).await)
         })
         .boxed()
 }

@@ -1,12 +1,12 @@
 //! The projection of channels, and the effects of what happens to them and to the counts.
 
-use kit::Caller;
-use proto::events::{ChannelEvent, ChannelProfile, InteractionEvent};
+use kit::{Caller, tombstone};
+use proto::events::{ChannelEvent, ChannelProfile, GatewayEvent, InteractionEvent};
 use proto::{ChannelId, UserId};
 use store::{Batch, Push, ReadError, Scan};
 
 use super::Service;
-use crate::data::{CHANNELS, CHANNELS_OF, COUNTS, Counts, HANDLES, JOBS, Job, VIDEOS};
+use crate::data::{CHANNELS, CHANNELS_OF, COUNTS, Counts, GONE_USERS, HANDLES, JOBS, Job, VIDEOS, to_forget};
 use crate::error::{Error, Result};
 
 impl Service {
@@ -90,7 +90,8 @@ impl Service {
         if !self.store.contains(VIDEOS, &video.bytes())? {
             return Ok(Batch::new());
         }
-        Ok(Batch::new().put(COUNTS, &video.bytes(), &Counts { views, likes, dislikes, comments }))
+        let counts = Counts { views, likes, dislikes, comments };
+        Ok(Batch::new().assert_present(VIDEOS, &video.bytes()).put(COUNTS, &video.bytes(), &counts))
     }
 
     /// Once that is durable.
@@ -100,10 +101,20 @@ impl Service {
         }
     }
 
+    /// What an event of the gateway leads to: of accounts, only their end matters here.
+    pub(crate) fn account_event(event: &GatewayEvent) -> Batch {
+        match event {
+            GatewayEvent::UserChanged { .. } => Batch::new(),
+            GatewayEvent::UserDeleted { id } => Batch::new()
+                .put(GONE_USERS, &tombstone::of_id(id.bytes()), &())
+                .push(JOBS, Push::new(&Job::RemoveUser(*id))),
+        }
+    }
+
     /// Forgets a channel for good, once its last video is gone.
     pub(super) fn forget_channel(&self, id: ChannelId, batch: Batch) -> Batch {
         self.known.forget_channel(id.bytes());
-        batch.delete(CHANNELS, &id.bytes())
+        to_forget(batch, id.bytes()).delete(CHANNELS, &id.bytes())
     }
 }
 

@@ -50,6 +50,8 @@ impl Service {
         step: u32,
         clock: fn() -> Timestamp,
     ) -> Result<()> {
+        // Before anything is read: a removal that this does not see ends it.
+        let guard = self.running.start(video, step);
         let record = self.store.get(STEPS, &(video.bytes(), step))?.filter(|record| record.state != StepState::Done);
         let (Some(record), Some(known)) = (record, self.known(video)?) else {
             // Deleted meanwhile, or done by a worker that was thought dead.
@@ -57,7 +59,6 @@ impl Service {
             return Ok(());
         };
         let due = Due { video, step, record, known };
-        let guard = self.running.start(video, step);
         let made = tokio::select! {
             made = self.make(&due, &guard) => made,
             () = guard.cancelled.cancelled() => {

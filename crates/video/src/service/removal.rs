@@ -1,16 +1,20 @@
 //! Videos that go: first the records, all at once, then the files.
 
+use std::sync::Arc;
+
 use kit::Caller;
+use kit::removals::{Concern, Look, revive};
 use proto::events::VideoEvent;
-use proto::{ChannelId, VideoId};
-use store::{Batch, Desc, Push, Scan, WriteError};
+use proto::internal::Removals;
+use proto::{ChannelId, Timestamp, UserId, VideoId};
+use store::{Batch, Desc, Push, Scan, Store, WriteError};
 
 use super::Service;
 use super::change::{listed, listed_key, signed};
 use super::known;
 use crate::data::{
-    ABOUTS, BYTES_USED, CHAPTERS, COUNTS, JOBS, Job, LISTED, LOG, OF_CHANNEL, OWNED, PROBES, STEPS, UPLOAD_OF, UPLOADS,
-    UPLOADS_OPEN, VIDEOS, VideoRecord,
+    ABOUTS, BYTES_USED, CHANNELS, CHANNELS_OF, CHAPTERS, COUNTS, HANDLES, JOBS, Job, LISTED, LOG, OF_CHANNEL, OWNED,
+    PROBES, STEPS, UPLOAD_OF, UPLOADS, UPLOADS_OPEN, VIDEOS, VideoRecord, to_forget,
 };
 use crate::error::{Error, Result};
 
@@ -64,6 +68,7 @@ impl Service {
             .add(BYTES_USED, &owner, -signed(record.bytes()))
             .push(JOBS, Push::new(&Job::RemoveFiles(id)))
             .append(LOG, &VideoEvent::VideoDeleted { id, owner: record.owner, channel: record.channel });
+        batch = to_forget(batch, key);
         if let Some((at, _)) = listed(record, &old.about) {
             batch = batch.delete(LISTED, &listed_key(id, at));
         }
@@ -109,21 +114,85 @@ impl Service {
         }
     }
 
-    /// Removes some videos of a channel that is gone; says whether all are gone now.
-    pub(crate) async fn remove_of_channel(&self, channel: ChannelId) -> Result<bool> {
-        let keys = self.store.scan_keys(OF_CHANNEL, Scan::prefix(&channel.bytes())).take(REMOVED_AT_ONCE);
+    /// Removes some of what an account had that is gone; says whether all is gone now.
+    pub(crate) async fn remove_of_user(&self, user: UserId) -> Result<bool> {
+        let keys = self.store.scan_keys(OWNED, Scan::prefix(&user.bytes())).take(REMOVED_AT_ONCE);
         let ids: Vec<VideoId> =
             keys.map(|key| key.map(|(_, id)| VideoId::from_bytes(id.0))).collect::<Result<_, _>>()?;
-        for id in &ids {
+        self.remove_all(&ids).await?;
+        if ids.len() == REMOVED_AT_ONCE {
+            return Ok(false);
+        }
+        // The projection of a channel whose own end was told, or will be.
+        for key in self.store.scan_keys(CHANNELS_OF, Scan::prefix(&user.bytes())) {
+            let key = key?;
+            let handle = self.store.get(CHANNELS, &key.1)?.map(|channel| channel.handle);
+            let batch = handle.iter().fold(Batch::new(), |batch, handle| batch.delete(HANDLES, handle));
+            let batch = self.forget_channel(ChannelId::from_bytes(key.1), batch.delete(CHANNELS_OF, &key));
+            self.store.write(batch).await?;
+        }
+        Ok(true)
+    }
+
+    async fn remove_all(&self, ids: &[VideoId]) -> Result<()> {
+        for id in ids {
             match self.remove(*id).await {
                 Ok(()) | Err(Error::NotFound(_)) => {}
                 Err(error) => return Err(error),
             }
         }
+        Ok(())
+    }
+
+    /// Steps of a video that is gone which were given up: they are looked at once more, and end.
+    pub(crate) async fn end_dead_steps(&self, id: VideoId, now: Timestamp) -> Result<()> {
+        let queue = self.store.queue(JOBS);
+        for letter in queue.dead(UNFINISHED_MAX)? {
+            if matches!(letter.job, Some(Job::Step { video, .. }) if video == id) {
+                queue.revive(letter.id, now.ms()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is still to be removed of an account that is gone, and of others.
+    pub(crate) async fn removals(self: &Arc<Self>, user: UserId) -> Result<Removals> {
+        self.blocking(move |service| {
+            let store = &service.store;
+            Ok(Look::new(store, user)?.queue(JOBS, |job: &Job| concern(store, job, user))?.log(LOG)?.finish())
+        })
+        .await
+    }
+
+    /// Tries what could not be removed of an account once more.
+    pub(crate) async fn retry_removals(&self, user: UserId, now: Timestamp) -> Result<()> {
+        revive(&self.store, JOBS, |job: &Job| concern(&self.store, job, user), now.ms()).await?;
+        Ok(())
+    }
+
+    /// Removes some videos of a channel that is gone; says whether all are gone now.
+    pub(crate) async fn remove_of_channel(&self, channel: ChannelId) -> Result<bool> {
+        let keys = self.store.scan_keys(OF_CHANNEL, Scan::prefix(&channel.bytes())).take(REMOVED_AT_ONCE);
+        let ids: Vec<VideoId> =
+            keys.map(|key| key.map(|(_, id)| VideoId::from_bytes(id.0))).collect::<Result<_, _>>()?;
+        self.remove_all(&ids).await?;
         if ids.len() < REMOVED_AT_ONCE {
             self.store.write(self.forget_channel(channel, Batch::new())).await?;
             return Ok(true);
         }
         Ok(false)
+    }
+}
+
+/// How a job has to do with the end of an account.
+fn concern(store: &Store, job: &Job, user: UserId) -> Concern {
+    match job {
+        Job::RemoveUser(of) if *of == user => Concern::Account,
+        Job::RemoveUser(_) | Job::RemoveChannel(_) | Job::RemoveFiles(_) | Job::Forget => Concern::Removal,
+        // A step of a video that is gone ends as soon as it is looked at.
+        Job::Step { video, .. } => match store.contains(VIDEOS, &video.bytes()) {
+            Ok(true) => Concern::None,
+            Ok(false) | Err(_) => Concern::Removal,
+        },
     }
 }

@@ -17,6 +17,7 @@ use super::Service;
 use super::change::signed;
 use crate::data::{
     About, BYTES_USED, Original, UPLOAD_METADATA, UPLOAD_OF, UPLOADS, UPLOADS_OPEN, UploadRecord, VideoRecord,
+    while_there,
 };
 use crate::error::{Error, Result, UploadError};
 use crate::media::{MediaError, output};
@@ -116,7 +117,7 @@ impl Service {
             .put(UPLOADS, &id.bytes(), &upload)
             .put_text(UPLOAD_METADATA, &id.bytes(), &new.metadata)
             .put(UPLOAD_OF, &video.bytes(), &id);
-        let batch = self.remember_channel(&channel, batch)?.at(now.ms());
+        let batch = while_there(self.remember_channel(&channel, batch)?, owner).at(now.ms());
         if let Err(error) = self.store.write(batch).await {
             let _ = self.blocking(move |service| Ok(std::fs::remove_dir_all(service.folder(video)).is_ok())).await;
             return Err(self.refused(error));
