@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use client::{CallError, Client};
-use command::{jobs, queue, status, user};
+use command::{jobs, projection, queue, status, user};
 use output::Format;
 
 /// Administrate a DjStream instance.
@@ -45,6 +45,9 @@ enum Command {
     /// Show the work queues.
     #[command(subcommand)]
     Queue(queue::Command),
+    /// What each service keeps of the others' data: list it, make it anew.
+    #[command(subcommand)]
+    Projection(projection::Command),
     /// Show the version of this command and of the server.
     Version,
 }
@@ -58,6 +61,7 @@ async fn main() -> ExitCode {
         Command::User(command) => user::run(command, &client, cli.output).await,
         Command::Jobs(command) => jobs::run(command, &client, cli.output).await,
         Command::Queue(command) => queue::run(command, &client, cli.output).await,
+        Command::Projection(command) => projection::run(command, &client, cli.output).await,
         Command::Version => status::version(&client, cli.output).await,
     };
     match done {

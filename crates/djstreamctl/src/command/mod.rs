@@ -1,6 +1,7 @@
 //! The commands, one file a topic.
 
 pub(crate) mod jobs;
+pub(crate) mod projection;
 pub(crate) mod queue;
 pub(crate) mod status;
 pub(crate) mod user;

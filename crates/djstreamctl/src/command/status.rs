@@ -11,8 +11,8 @@ pub(crate) async fn status(client: &Client, format: Format) -> Result<(), CallEr
     match format {
         Format::Json => output::one(format, &health, "")?,
         Format::Table | Format::Jsonl => {
-            output::list(format, &health.services, ["SERVICE", "STATUS"], |service| {
-                [service.name.clone(), word(&service.status)]
+            output::list(format, &health.services, ["SERVICE", "STATUS", "NOTES"], |service| {
+                [service.name.clone(), word(&service.status), service.notes.join(" ")]
             })?;
         }
     }
