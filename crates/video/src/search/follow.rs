@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use proto::VideoId;
@@ -91,7 +92,9 @@ impl Follower {
     /// Where to go on: where the opened index was, or at the end of a rebuild.
     fn start(&mut self, handle: &Handle) -> Result<Progress, SearchError> {
         let opened = *lock(&self.search.0.opened_at);
-        if let Some(progress) = opened {
+        // Also when a rebuild did not come to its end: the writer has left the old index.
+        let wanted = self.search.0.rebuild.load(Ordering::SeqCst);
+        if let Some(progress) = opened.filter(|_| !wanted) {
             let epoch_is_the_same = progress.epoch == self.log.epoch();
             let nothing_is_missed = (self.log.trimmed()?..=self.log.head()).contains(&progress.sequence);
             if epoch_is_the_same && nothing_is_missed && self.indexer.generation.is_sound()? {
@@ -99,12 +102,13 @@ impl Follower {
             }
             tracing::warn!("the search index is damaged or does not belong to these data: it is made anew");
         }
+        self.search.0.rebuild.store(true, Ordering::SeqCst);
         self.rebuild(opened.is_some(), handle)
     }
 
-    /// Applies events as they come, until `stop`.
+    /// Applies events as they come, until `stop`, or until the index is to be made anew.
     fn keep_up(&mut self, progress: &mut Progress, handle: &Handle) -> Result<(), SearchError> {
-        while !self.stop.is_cancelled() {
+        while !self.stop.is_cancelled() && !self.search.0.rebuild.load(Ordering::SeqCst) {
             let events = self.log.read(progress.sequence, EVENTS_AT_ONCE)?;
             let renamed = std::mem::take(&mut *lock(&self.search.0.renamed));
             let Some(last) = events.last().map(|(sequence, ..)| *sequence).or((!renamed.is_empty()).then_some(0))
@@ -168,7 +172,9 @@ impl Follower {
         let began = Instant::now();
         let old = self.search.current();
         let folder = self.search.0.folder.clone();
-        let new = Arc::new(Generation::create(&folder, old.number + 1)?);
+        // One that was begun and not ended may stand in the way.
+        let last = generation::numbers(&folder)?.first().copied().unwrap_or(0).max(old.number);
+        let new = Arc::new(Generation::create(&folder, last + 1)?);
         if !old_is_usable {
             self.search.replace(new.clone());
         }
@@ -192,9 +198,13 @@ impl Follower {
         }
         progress.complete = true;
         self.indexer.commit(progress)?;
+        let number = new.number;
         self.search.replace(new);
         *lock(&self.search.0.opened_at) = Some(progress);
-        generation::remove(&folder, old.number);
+        self.search.0.rebuild.store(false, Ordering::SeqCst);
+        generation::numbers(&folder)?.into_iter().filter(|old| *old != number).for_each(|old| {
+            generation::remove(&folder, old);
+        });
         self.acknowledge(progress.sequence, handle);
         tracing::info!(videos, took_ms = began.elapsed().as_millis(), "the search index was made anew");
         Ok(progress)

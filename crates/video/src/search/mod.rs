@@ -32,6 +32,7 @@ mod view;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use proto::api::search::Highlight;
@@ -64,7 +65,18 @@ struct Inner {
     opened_at: Mutex<Option<Progress>>,
     /// Channels whose name changed: their videos are to be indexed again.
     renamed: Mutex<HashSet<ChannelId>>,
+    /// The index is to be made anew, soon or again.
+    rebuild: AtomicBool,
     wake: Notify,
+}
+
+/// How far the index is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Standpoint {
+    /// The last event that is in it.
+    pub(crate) sequence: u64,
+    /// It is being made anew; the one before it answers meanwhile.
+    pub(crate) rebuilds: bool,
 }
 
 /// What the words of a query stand for, for [`Search::highlights`].
@@ -102,6 +114,7 @@ impl Search {
             current: RwLock::new(Arc::new(generation)),
             opened_at: Mutex::new(progress),
             renamed: Mutex::default(),
+            rebuild: AtomicBool::new(false),
             wake: Notify::new(),
         })))
     }
@@ -113,6 +126,19 @@ impl Search {
     fn replace(&self, generation: Arc<Generation>) -> Arc<Generation> {
         let mut current = self.0.current.write().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *current, generation)
+    }
+
+    /// How far it is.
+    pub(crate) fn standpoint(&self) -> Standpoint {
+        let opened = *lock(&self.0.opened_at);
+        let rebuilds = opened.is_none() || self.0.rebuild.load(Ordering::SeqCst);
+        Standpoint { sequence: opened.map_or(0, |progress| progress.sequence), rebuilds }
+    }
+
+    /// Makes the index anew, soon.
+    pub(crate) fn rebuild(&self) {
+        self.0.rebuild.store(true, Ordering::SeqCst);
+        self.0.wake.notify_one();
     }
 
     /// How many videos are in the index.

@@ -121,6 +121,37 @@ async fn events_reach_the_index_and_a_restart_goes_on_where_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_is_made_anew_when_somebody_asks_and_the_old_one_answers_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("store"), store::Options::default()).unwrap();
+    let index = folder.path().join("search");
+    let shelf = Arc::new(Shelf::default());
+    for number in 0..50 {
+        shelf.put(&store, &video(&format!("Rabbit {number}"))).await;
+    }
+    let following = Following::begin(&index, &store, &shelf);
+    until("all are found", || titles(&following.search, "rabbit") == 50).await;
+    let head = store.log(LOG).head();
+    until("it is done", || following.search.standpoint() == Standpoint { sequence: head, rebuilds: false }).await;
+    // What changed behind the log's back is in no event: only a rebuild finds it.
+    shelf.0.lock().unwrap().values_mut().for_each(|document| document.profile.title = "Squirrel".to_owned());
+    let before = generation::numbers(&index).unwrap();
+    following.search.rebuild();
+    assert!(following.search.standpoint().rebuilds);
+    until("it is another one", || {
+        let found = (titles(&following.search, "rabbit"), titles(&following.search, "squirrel"));
+        assert!(found == (50, 0) || found == (0, 50), "{found:?}");
+        found == (0, 50)
+    })
+    .await;
+    until("the old one is gone", || !generation::numbers(&index).unwrap().contains(&before[0])).await;
+    until("it follows again", || !following.search.standpoint().rebuilds).await;
+    shelf.put(&store, &video("Hedgehog")).await;
+    until("it does", || titles(&following.search, "hedgehog") == 1).await;
+    following.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_index_of_other_data_is_made_anew() {
     let folder = tempfile::tempdir().unwrap();
     let index = folder.path().join("search");
