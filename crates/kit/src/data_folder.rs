@@ -5,17 +5,21 @@
 //! DATA/<service>/        one service's database (0700)
 //! DATA/media/            media files
 //! DATA/setup-token       the one-time token, until there is an admin (0600)
+//! DATA/backups/          backups, unless [backup] folder says otherwise (0700)
+//! DATA/restore-…, replaced-…   a restore that is under way, and what restores replaced
 //! ```
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use proto::routes::Service;
+use rustix::fs::{FlockOperation, flock};
 
+use crate::backup::restore;
 use crate::limits::SOCKET_PATH_MAX_BYTES;
 
 /// The longest name of a socket, which decides whether the folder's path is short enough.
@@ -44,29 +48,52 @@ pub enum DataFolderError {
         /// Its length in bytes.
         length: usize,
     },
+    /// A backup is being brought back into it.
+    #[error("the data folder {} is being restored: start DjStream when that is done", path.display())]
+    BeingRestored {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A restore was interrupted when it had begun to change things.
+    #[error(
+        "a restore of the data folder {} was interrupted: finish it with 'djstreamctl backup restore {id} --yes'",
+        path.display()
+    )]
+    RestoreUnfinished {
+        /// The folder.
+        path: PathBuf,
+        /// Which backup was being restored.
+        id: String,
+    },
 }
 
 /// Where everything of one instance lies. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct DataFolder {
     root: Arc<Path>,
+    /// Held together with every other process of this instance; a restore wants it alone.
+    _shared: Arc<File>,
 }
 
 impl DataFolder {
     /// Makes the folder and what it needs, or takes it as it is.
     ///
     /// # Errors
-    /// If it cannot be made, or its path is too long for a socket.
+    /// If it cannot be made, its path is too long for a socket, or a backup is being restored into it.
     pub fn open(root: &Path) -> Result<Self, DataFolderError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| DataFolderError::Io { path, source }
         };
         let root = std::path::absolute(root).map_err(failed(root))?;
-        let folder = Self { root: root.clone().into() };
-        folder.check_socket(LONGEST_SOCKET)?;
+        check_socket(&root)?;
         private_folder(&root, false).map_err(failed(&root))?;
-        private_folder(&folder.run(), true).map_err(failed(&folder.run()))?;
+        private_folder(&run(&root), true).map_err(failed(&run(&root)))?;
+        let folder = Self { _shared: share(&root)?.into(), root: root.into() };
+        let root = folder.root.to_path_buf();
+        if let Some(id) = restore::interrupted(&root).unwrap_or_else(|error| Some(error.to_string())) {
+            return Err(DataFolderError::RestoreUnfinished { path: root, id });
+        }
         private_folder(&folder.media(), false).map_err(failed(&folder.media()))?;
         // Hashes of passwords and the keys that sign tokens are in there, and the folder around them may have
         // been made by somebody else, for everyone to enter.
@@ -84,7 +111,7 @@ impl DataFolder {
 
     /// The folder of the sockets.
     pub fn run(&self) -> PathBuf {
-        self.root.join("run")
+        run(&self.root)
     }
 
     /// The folder of one service's database; the store makes it.
@@ -97,6 +124,11 @@ impl DataFolder {
         self.run().join(format!("{name}.sock"))
     }
 
+    /// The note that the supervisor leaves when it does not start a process again; its text is for the admin.
+    pub fn stopped_note(&self, name: &str) -> PathBuf {
+        self.run().join(format!("{name}.stopped"))
+    }
+
     /// The folder of the media files.
     pub fn media(&self) -> PathBuf {
         self.root.join("media")
@@ -107,13 +139,30 @@ impl DataFolder {
         self.root.join("setup-token")
     }
 
-    fn check_socket(&self, name: &str) -> Result<(), DataFolderError> {
-        let path = self.socket(name);
-        let length = path.as_os_str().as_bytes().len();
-        if length > SOCKET_PATH_MAX_BYTES {
-            return Err(DataFolderError::SocketPathTooLong { path, length });
-        }
-        Ok(())
+}
+
+fn run(root: &Path) -> PathBuf {
+    root.join("run")
+}
+
+fn check_socket(root: &Path) -> Result<(), DataFolderError> {
+    let path = run(root).join(format!("{LONGEST_SOCKET}.sock"));
+    let length = path.as_os_str().as_bytes().len();
+    if length > SOCKET_PATH_MAX_BYTES {
+        return Err(DataFolderError::SocketPathTooLong { path, length });
+    }
+    Ok(())
+}
+
+/// Takes the lock that keeps restores away for as long as this process lives.
+fn share(root: &Path) -> Result<File, DataFolderError> {
+    let path = run(root).join(restore::DATA_LOCK);
+    let opened = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let file = opened.map_err(|source| DataFolderError::Io { path: path.clone(), source })?;
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(DataFolderError::BeingRestored { path: root.to_owned() }),
+        Err(error) => Err(DataFolderError::Io { path, source: error.into() }),
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use store::Store;
 
+use crate::backup::{self, Part};
 use crate::context::Context;
 use crate::http::{Routes, ServeOptions, SocketError, UnixSocket, serve_unix, service};
 use crate::limits::WORKERS_TIMEOUT;
@@ -13,8 +14,8 @@ use crate::{process, telemetry};
 /// How often metrics are tidied.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Serves `routes` on `run/<name>.sock`, together with `GET /internal/health` (204) and `GET /internal/metrics`,
-/// until shutdown. Then it drains, waits for the workers that [`Context::spawn`] started, and closes the store.
+/// Serves `routes` on `run/<name>.sock`, together with `GET /internal/health`, `GET /internal/metrics`
+/// and, where there is a store, `/internal/backup`, until shutdown. Then it drains, waits for the workers that [`Context::spawn`] started, and closes the store.
 ///
 /// # Errors
 /// If the socket cannot be opened.
@@ -39,7 +40,11 @@ pub async fn run_service_with(
     beside: impl Future<Output = ()>,
 ) -> Result<(), SocketError> {
     let socket = UnixSocket::bind(&context.data.socket(name))?;
-    let handler = service(crate::routes::with_internal(routes));
+    let routes = match &store {
+        Some(store) => backup::before(routes, &Part::new(service_of(name), store.clone())),
+        None => routes,
+    };
+    let handler = service(crate::routes::with_internal(routes, store.as_ref()));
     context.spawn("metrics", upkeep(context.clone()));
     tracing::info!(service = name, "ready");
     process::notify_ready();
@@ -53,6 +58,11 @@ pub async fn run_service_with(
     }
     tracing::info!(service = name, "ended");
     Ok(())
+}
+
+/// `notification` for the process `notification-0`: the name of the folder.
+fn service_of(process: &str) -> &str {
+    process.split_once('-').map_or(process, |(service, _)| service)
 }
 
 async fn upkeep(context: Context) {
