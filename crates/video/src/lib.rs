@@ -15,6 +15,7 @@ mod error;
 pub mod media;
 mod peers;
 mod recommend;
+mod refill;
 mod routes;
 mod search;
 mod service;
@@ -26,8 +27,9 @@ use std::time::Duration;
 
 use kit::config::{Config, Sandbox};
 use kit::http::SocketError;
+use kit::logs::Projections;
 use kit::{Context, clock};
-use store::{OpenError, Options, ReadError, Store};
+use store::{OpenError, ReadError};
 
 use crate::discovery::Discovery;
 use crate::media::tool::{ToolSettings, find_in_path};
@@ -73,10 +75,10 @@ pub async fn run_with_helper(context: Context, helper: PathBuf) -> Result<(), Ru
     let tools = Tools::new(tool_settings(&context.config, helper))?;
     let (peers, limits, media) = (Peers::new(&context), Limits::of(&context.config), context.data.media());
     let folder = context.data.service("video");
-    let options = Options { cache_bytes: context.config.storage.cache_bytes, ..Options::default() };
     let writer_memory_bytes = context.config.search.writer_memory_bytes;
+    let own = context.clone();
     let opened = tokio::task::spawn_blocking(move || {
-        let store = Store::open(&folder, options)?;
+        let store = kit::storage::open_blocking(&own, "video")?;
         let service = Service::open(store.clone(), tools, peers, limits, media)?;
         let index = folder.join("search");
         let discovery = Discovery::open(Arc::clone(&service), &index, writer_memory_bytes, clock::now())?;
@@ -84,8 +86,10 @@ pub async fn run_with_helper(context: Context, helper: PathBuf) -> Result<(), Ru
     });
     let (store, service, discovery) =
         opened.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-    worker::start(&context, &service, &discovery).await;
-    let routes = routes::routes(&context, &service, &discovery);
+    let projections = Projections::new("video", &store);
+    projections.add(Arc::new(discovery.clone()));
+    worker::start(&context, &service, &discovery, &projections).await;
+    let routes = projections.beside(routes::routes(&context, &service, &discovery));
     kit::run_service(&context, "video", Some(store), routes).await?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kit::clock;
-use kit::logs::{Consumer, Effect, Entry};
+use kit::logs::{Consumer, Effect, Entry, Projections};
 use kit::{Context, Peer};
 use proto::events::{ChannelEvent, EVENTS, GatewayEvent, InteractionEvent};
 use proto::{Problem, VideoId};
@@ -14,6 +14,7 @@ use crate::data::{JOBS, Job, LANE_QUICK, LANE_SLOW, VIDEOS};
 use crate::discovery::Discovery;
 use crate::error::{Error, Result};
 use crate::media::output;
+use crate::refill;
 use crate::service::Service;
 
 /// Quick steps at once.
@@ -29,7 +30,12 @@ const PAUSE: Duration = Duration::from_millis(500);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Starts all workers.
-pub(crate) async fn start(context: &Context, service: &Arc<Service>, discovery: &Discovery) {
+pub(crate) async fn start(
+    context: &Context,
+    service: &Arc<Service>,
+    discovery: &Discovery,
+    projections: &Projections,
+) {
     service.store.queue(JOBS).release_all_leases().await;
     let own = Arc::clone(service);
     if let Ok(Err(error)) = tokio::task::spawn_blocking(move || own.tidy_unfinished()).await {
@@ -43,9 +49,9 @@ pub(crate) async fn start(context: &Context, service: &Arc<Service>, discovery: 
     }
     let commit_interval = Duration::from_millis(context.config.search.commit_interval_ms);
     context.spawn("discovery", discovery.clone().follow(commit_interval, clock::now(), context.shutdown.token()));
-    context.spawn("accounts", follow_accounts(context.clone(), Arc::clone(service)));
-    context.spawn("channels", follow_channels(context.clone(), Arc::clone(service), discovery.clone()));
-    context.spawn("interactions", follow_interactions(context.clone(), Arc::clone(service), discovery.clone()));
+    follow_accounts(context, service, projections);
+    follow_channels(context, service, discovery, projections);
+    follow_interactions(context, service, discovery, projections);
     context.spawn("sweeper", sweep(context.clone(), Arc::clone(service)));
     context.spawn("ffmpeg", look_at_tools(Arc::clone(service)));
 }
@@ -147,30 +153,37 @@ async fn remove_folder(service: &Arc<Service>, video: VideoId) -> Result<()> {
     Ok(())
 }
 
-async fn follow_accounts(context: Context, service: Arc<Service>) {
-    let consumer = Consumer::new("video", Peer::new(&context, "gateway"), EVENTS);
-    let handle =
-        |entry: Entry<GatewayEvent>| std::future::ready(Ok::<_, Problem>(Service::account_event(&entry.event)));
-    consumer.run(service.store.clone(), context.shutdown, handle).await;
+fn follow_accounts(context: &Context, service: &Arc<Service>, projections: &Projections) {
+    let consumer = Consumer::new("video", Peer::new(context, "gateway"), EVENTS)
+        .projecting(refill::accounts())
+        .merging()
+        .listed(projections);
+    let handle = |entry: Entry<GatewayEvent>| std::future::ready(Ok::<_, Problem>(Service::account_event(&entry.event)));
+    context.spawn("accounts", consumer.run(service.store.clone(), context.shutdown.clone(), handle));
 }
 
-async fn follow_channels(context: Context, service: Arc<Service>, discovery: Discovery) {
-    let consumer = Consumer::new("video", Peer::new(&context, "channel"), EVENTS);
-    let store = service.store.clone();
+fn follow_channels(context: &Context, service: &Arc<Service>, discovery: &Discovery, projections: &Projections) {
+    let consumer = Consumer::new("video", Peer::new(context, "channel"), EVENTS)
+        .projecting(refill::channels())
+        .listed(projections);
+    let (service, discovery, store) = (Arc::clone(service), discovery.clone(), service.store.clone());
     let handle = move |entry: Entry<ChannelEvent>| {
         std::future::ready(channel_effect(&service, &discovery, entry.event).map_err(Problem::from))
     };
-    consumer.run(store, context.shutdown, handle).await;
+    context.spawn("channels", consumer.run(store, context.shutdown.clone(), handle));
 }
 
-async fn follow_interactions(context: Context, service: Arc<Service>, discovery: Discovery) {
-    // Not merged: what is learnt from an event depends on what the one before left.
-    let consumer = Consumer::new("video", Peer::new(&context, "interaction"), EVENTS);
-    let store = service.store.clone();
+fn follow_interactions(context: &Context, service: &Arc<Service>, discovery: &Discovery, projections: &Projections) {
+    // What is learnt from an event depends on what the one before left of the same person and video.
+    let consumer = Consumer::new("video", Peer::new(context, "interaction"), EVENTS)
+        .projecting(refill::interactions())
+        .merging_by_subject()
+        .listed(projections);
+    let (service, discovery, store) = (Arc::clone(service), discovery.clone(), service.store.clone());
     let handle = move |entry: Entry<InteractionEvent>| {
-        std::future::ready(interaction_effect(&service, &discovery, entry.event).map_err(Problem::from))
+        std::future::ready(interaction_effect(&service, &discovery, entry).map_err(Problem::from))
     };
-    consumer.run(store, context.shutdown, handle).await;
+    context.spawn("interactions", consumer.run(store, context.shutdown.clone(), handle));
 }
 
 /// What an event of the channel service leads to.
@@ -185,7 +198,12 @@ fn channel_effect(service: &Arc<Service>, discovery: &Discovery, event: ChannelE
 }
 
 /// What an event of the interaction service leads to.
-fn interaction_effect(service: &Arc<Service>, discovery: &Discovery, event: InteractionEvent) -> Result<Effect> {
+fn interaction_effect(
+    service: &Arc<Service>,
+    discovery: &Discovery,
+    entry: Entry<InteractionEvent>,
+) -> Result<Effect> {
+    let event = if entry.snapshot { discovery.of_snapshot(entry.event)? } else { entry.event };
     let (learned, afterwards) = discovery.interaction_event(&event)?;
     let batch = service.interaction_event(&event)?.merge(learned);
     let service = Arc::clone(service);

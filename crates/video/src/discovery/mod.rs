@@ -10,6 +10,7 @@
 //! when a page is answered, since a list may be ten minutes old by then.
 
 mod library;
+mod listed;
 mod recommend;
 mod search;
 mod snapshots;
@@ -98,6 +99,11 @@ impl Discovery {
         let lesson = self.recommender.lesson(event)?;
         let recommender = self.recommender.clone();
         Ok((guard.merge(lesson.batch), Box::new(move || recommender.learn(lesson.change))))
+    }
+
+    /// An event of the interaction service's snapshot, without what is known better here.
+    pub(crate) fn of_snapshot(&self, event: InteractionEvent) -> Result<InteractionEvent, ReadError> {
+        self.recommender.of_snapshot(event)
     }
 
     /// What an event of the channel service leads to, besides. Ask before the projection of channels is written.

@@ -23,6 +23,7 @@ mod mix;
 mod model;
 mod neighbours;
 mod reason;
+mod refill;
 mod related;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,7 @@ use data::{CHANNEL_OPINIONS, Opinion, Person, SIGNALS, SUBSCRIPTIONS, VIDEO_OPIN
 use model::Model;
 
 pub(crate) use reason::Pick;
+pub(crate) use refill::{kept_person, kept_signals, kept_subscriptions, subject};
 
 /// How many videos are read from the library at once.
 const DOCUMENTS_AT_ONCE: usize = 500;

@@ -10,6 +10,7 @@ use warp::Filter;
 
 use super::with;
 use crate::data::LOG;
+use crate::refill;
 use crate::service::Service;
 
 /// Cards of one call.
@@ -29,7 +30,7 @@ pub(super) fn routes(context: &Context, service: &Arc<Service>) -> Routes {
         .unify()
         .or(retry_removals(service))
         .unify()
-        .or(logs::routes(context, &service.store, LOG))
+        .or(logs::routes_with_snapshot(context, &service.store, LOG, refill::snapshot()))
         .unify()
         .boxed()
 }

@@ -58,21 +58,29 @@ impl Service {
             ChannelEvent::ChannelChanged { channel } => {
                 let old = self.store.get(CHANNELS, &channel.id.bytes())?;
                 let renamed = old.filter(|old| old.handle != channel.handle);
-                let batch = renamed.iter().fold(Batch::new(), |batch, old| batch.delete(HANDLES, &old.handle));
+                let batch = renamed.map_or_else(|| Ok(Batch::new()), |old| self.without_handle(&old))?;
                 project(batch, channel)
             }
-            ChannelEvent::ChannelDeleted { id } => match self.store.get(CHANNELS, &id.bytes())? {
+            ChannelEvent::ChannelDeleted { id } => {
                 // Its line goes with the last of its videos, which still name it.
-                Some(old) => Batch::new()
-                    .delete(HANDLES, &old.handle)
-                    .delete(CHANNELS_OF, &(old.owner.bytes(), id.bytes()))
-                    .push(JOBS, Push::new(&Job::RemoveChannel(*id))),
-                None => Batch::new(),
-            },
+                let batch = match self.store.get(CHANNELS, &id.bytes())? {
+                    Some(old) => {
+                        self.without_handle(&old)?.delete(CHANNELS_OF, &(old.owner.bytes(), id.bytes()))
+                    }
+                    None => Batch::new(),
+                };
+                batch.push(JOBS, Push::new(&Job::RemoveChannel(*id)))
+            }
             ChannelEvent::Subscribed { .. } | ChannelEvent::Unsubscribed { .. } | ChannelEvent::Saved { .. } => {
                 Batch::new()
             }
         })
+    }
+
+    /// Takes a channel's handle away, unless another one has it by now: in a snapshot the next one may come first.
+    fn without_handle(&self, channel: &ChannelProfile) -> Result<Batch, ReadError> {
+        let is_its = self.store.get(HANDLES, &channel.handle)? == Some(channel.id);
+        Ok(if is_its { Batch::new().delete(HANDLES, &channel.handle) } else { Batch::new() })
     }
 
     /// Once that is durable.
