@@ -68,6 +68,10 @@ impl Client {
         read(self.call(Method::POST, path, body.into()).await?)
     }
 
+    pub(crate) async fn delete(&self, path: &str) -> Result<(), CallError> {
+        self.call(Method::DELETE, path, Bytes::new()).await.map(|_| ())
+    }
+
     /// All items of a paged list.
     pub(crate) async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, CallError> {
         let mut items = Vec::new();

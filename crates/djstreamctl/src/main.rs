@@ -2,7 +2,8 @@
 //!
 //! It talks to a running instance over the gateway's Unix socket, which answers its own user and root
 //! only, so being there is the right to administrate. Data goes to stdout, everything else to stderr.
-//! Deliberately absent: any way into the databases; what the command can do, the API can do.
+//! Deliberately absent: any way into the databases of a running instance; what the command can do there, the API
+//! can do.
 
 mod client;
 mod command;
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use client::{CallError, Client};
-use command::{jobs, projection, queue, status, user};
+use command::{jobs, projection, queue, status, store, user};
 use output::Format;
 
 /// Administrate a DjStream instance.
@@ -36,7 +37,7 @@ struct Cli {
 enum Command {
     /// Show whether every service answers.
     Status,
-    /// Make and list accounts.
+    /// Make, list and delete accounts.
     #[command(subcommand)]
     User(user::Command),
     /// List and retry the steps of processing.
@@ -48,6 +49,9 @@ enum Command {
     /// What each service keeps of the others' data: list it, make it anew.
     #[command(subcommand)]
     Projection(projection::Command),
+    /// Look into the databases of an instance that does not run.
+    #[command(subcommand)]
+    Store(store::Command),
     /// Show the version of this command and of the server.
     Version,
 }
@@ -62,6 +66,7 @@ async fn main() -> ExitCode {
         Command::Jobs(command) => jobs::run(command, &client, cli.output).await,
         Command::Queue(command) => queue::run(command, &client, cli.output).await,
         Command::Projection(command) => projection::run(command, &client, cli.output).await,
+        Command::Store(command) => store::run(command, &cli.data, cli.output),
         Command::Version => status::version(&client, cli.output).await,
     };
     match done {

@@ -4,4 +4,5 @@ pub(crate) mod jobs;
 pub(crate) mod projection;
 pub(crate) mod queue;
 pub(crate) mod status;
+pub(crate) mod store;
 pub(crate) mod user;

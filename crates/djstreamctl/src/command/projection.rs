@@ -124,10 +124,8 @@ mod tests {
 
     #[test]
     fn names_are_services_with_or_without_an_owner() {
-        let name = |service: &str, owner: Option<&str>| Name {
-            service: service.to_owned(),
-            owner: owner.map(str::to_owned),
-        };
+        let name =
+            |service: &str, owner: Option<&str>| Name { service: service.to_owned(), owner: owner.map(str::to_owned) };
         assert_eq!("video".parse(), Ok(name("video", None)));
         assert_eq!("video/channel".parse(), Ok(name("video", Some("channel"))));
         for wrong in ["", "/", "video/", "/channel", "video/a/b", "Video", "video?x"] {

@@ -3,7 +3,8 @@
 use std::io::{IsTerminal, Read};
 
 use clap::{Args, Subcommand, ValueEnum};
-use proto::api::account::{AdminUser, CreateUser, Password, Role};
+use proto::api::account::{AdminUser, CreateUser, Deletion, Password, Role};
+use proto::{Problem, UserId, codes};
 
 use crate::client::{CallError, Client};
 use crate::output::{self, Format, word};
@@ -14,6 +15,21 @@ pub(crate) enum Command {
     Create(Create),
     /// List the accounts.
     List,
+    /// Delete an account for good, with its channels, videos, comments and all else.
+    Delete {
+        /// The login name.
+        username: String,
+        /// Yes, delete it.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// List deletions that have not reached everything yet.
+    Deletions,
+    /// Try again what a deletion could not remove.
+    RetryDeletion {
+        /// The account's id, from `user deletions`.
+        id: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -54,6 +70,16 @@ pub(crate) async fn run(command: Command, client: &Client, format: Format) -> Re
     match command {
         Command::Create(create) => self::create(create, client, format).await,
         Command::List => list(client, format).await,
+        Command::Delete { username, yes } => delete(&username, yes, client, format).await,
+        Command::Deletions => deletions(client, format).await,
+        Command::RetryDeletion { id } => {
+            if id.parse::<UserId>().is_err() {
+                return Err(CallError::Usage(format!("'{id}' is not an account's id")));
+            }
+            let path = format!("/api/admin/deletions/{id}/retry");
+            let answer: serde_json::Value = client.post(&path, &serde_json::json!({})).await?;
+            output::one(format, &answer, "it is tried again")
+        }
     }
 }
 
@@ -75,6 +101,39 @@ async fn list(client: &Client, format: Format) -> Result<(), CallError> {
             user.email.clone(),
             user.created_at.to_string(),
             user.id.to_string(),
+        ]
+    })
+}
+
+async fn delete(username: &str, yes: bool, client: &Client, format: Format) -> Result<(), CallError> {
+    if !yes {
+        return Err(CallError::Usage("a deleted account does not come back; say --yes".to_owned()));
+    }
+    let users: Vec<AdminUser> = client.list("/api/admin/users").await?;
+    let user = users.iter().find(|user| user.username == username);
+    let user = user.ok_or_else(|| CallError::Refused(Box::new(no_such_account(username))))?;
+    client.delete(&format!("/api/admin/users/{}", user.id)).await?;
+    output::one(
+        format,
+        user,
+        &format!("deleted {username}; `djstreamctl user deletions` shows what is still on its way"),
+    )
+}
+
+fn no_such_account(username: &str) -> Problem {
+    Problem::new(codes::NOT_FOUND, format!("There is no account '{username}'."))
+}
+
+async fn deletions(client: &Client, format: Format) -> Result<(), CallError> {
+    let deletions: Vec<Deletion> = client.list("/api/admin/deletions").await?;
+    output::list(format, &deletions, ["USERNAME", "SINCE", "WAITS FOR", "STUCK", "ID"], |deletion| {
+        let stuck = deletion.stuck.iter().map(|it| format!("{}: {}: {}", it.service, it.what, it.reason));
+        [
+            deletion.username.clone(),
+            deletion.deleted_at.to_string(),
+            deletion.waiting_for.join(", "),
+            stuck.collect::<Vec<_>>().join("; "),
+            deletion.id.to_string(),
         ]
     })
 }
