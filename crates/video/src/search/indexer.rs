@@ -21,11 +21,13 @@ pub(super) struct Indexer {
     pub(super) generation: Arc<Generation>,
     memory_bytes: usize,
     writer: Option<IndexWriter>,
+    /// Segments may hold videos that were taken out. So at first, since nobody knows how the process before ended.
+    has_remains: bool,
 }
 
 impl Indexer {
     pub(super) fn new(generation: Arc<Generation>, memory_bytes: usize) -> Self {
-        Self { generation, memory_bytes, writer: None }
+        Self { generation, memory_bytes, writer: None, has_remains: true }
     }
 
     fn writer(&mut self) -> tantivy::Result<&mut IndexWriter> {
@@ -57,6 +59,7 @@ impl Indexer {
     pub(super) fn remove(&mut self, id: VideoId) -> Result<(), SearchError> {
         let field = self.generation.fields.id;
         self.writer()?.delete_term(Term::from_field_bytes(field, &id.bytes()));
+        self.has_remains = true;
         Ok(())
     }
 
@@ -71,8 +74,30 @@ impl Indexer {
         Ok(())
     }
 
+    /// Writes those segments anew that still hold what was taken out: until then its words are on the disk.
+    fn purge(&mut self) -> Result<(), SearchError> {
+        if !std::mem::take(&mut self.has_remains) {
+            return Ok(());
+        }
+        let view = self.generation.view();
+        let segments = view.searcher.segment_readers().iter().filter(|segment| segment.has_deletes());
+        let segments: Vec<_> = segments.map(|segment| segment.segment_id()).collect();
+        drop(view);
+        if segments.is_empty() {
+            return Ok(());
+        }
+        for segment in segments {
+            // One that is being merged anyway is as good; it is looked at once more at the next rest.
+            self.has_remains |= self.writer()?.merge(&[segment]).wait().is_err();
+        }
+        self.generation.reload()?;
+        self.writer()?.garbage_collect_files().wait()?;
+        Ok(())
+    }
+
     /// Lets threads and memory go. Waits for merges, and shows what they made.
     pub(super) fn rest(&mut self) -> Result<(), SearchError> {
+        self.purge()?;
         if let Some(writer) = self.writer.take() {
             writer.wait_merging_threads()?;
             self.generation.reload()?;
