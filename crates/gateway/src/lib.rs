@@ -11,6 +11,7 @@
 //! | `edge` | looks at every request once, and says who answers it |
 //! | `service` | the domain: accounts, sessions, tokens, passwords; no HTTP, and the time comes in |
 //! | `routes` | the gateway's own API |
+//! | `backup` | makes backups: asks every service for its part |
 //! | `forward`, `tunnel` | requests and websockets to other services |
 //! | `media` | files of videos, with ranges and conditions |
 //! | `pages` | the web app, with what is known of a video put into its page |
@@ -18,6 +19,7 @@
 //! Deliberately absent: any knowledge of videos beyond who may have which file, TLS (a proxy's task so far), and
 //! other ways to sign in than a password.
 
+mod backup;
 mod data;
 mod edge;
 mod error;
@@ -37,8 +39,9 @@ use std::sync::Arc;
 use kit::Context;
 use kit::http::{ServeOptions, SocketError, bind_tcp, serve_tcp};
 use proto::routes::Service as Owner;
-use store::{OpenError, Options, Store};
+use store::OpenError;
 
+use backup::Backups;
 use edge::{Door, Edge, Parts};
 pub use error::GatewayError;
 use forward::Peers;
@@ -75,13 +78,20 @@ pub async fn run(context: Context) -> Result<(), RunError> {
 /// # Errors
 /// If its database or its own socket cannot be opened.
 pub async fn run_on(context: Context, listener: tokio::net::TcpListener) -> Result<(), RunError> {
-    let store = open_store(&context).await?;
+    let store = kit::storage::open(&context, Owner::Gateway.name()).await?;
     let (service, setup_token) = Service::open(&context, store.clone(), kit::clock::now()).await?;
     if let Some(token) = setup_token {
         announce(&context, &token);
     }
     warn_of_switches(&context);
-    let app = App { service: Arc::new(service), peers: Arc::new(Peers::new(&context)) };
+    let backups = Backups::new(&context, kit::clock::now());
+    let app = App {
+        service: Arc::new(service),
+        peers: Arc::new(Peers::new(&context)),
+        backups: backups.clone(),
+        data: context.data.clone(),
+    };
+    context.spawn("backups", backup::timer::run(backups, context.shutdown.clone()));
     context.spawn("deletions", routes::deletions::watch(app.clone(), context.shutdown.clone()));
     context.spawn("sweep", worker::sweep(app.service.clone(), context.shutdown.clone()));
     let parts = Arc::new(Parts::new(
@@ -97,13 +107,6 @@ pub async fn run_on(context: Context, listener: tokio::net::TcpListener) -> Resu
     let front = serve_tcp(listener, public, options, &context.shutdown);
     kit::run_service_with(&context, Owner::Gateway.name(), Some(store), local, front).await?;
     Ok(())
-}
-
-async fn open_store(context: &Context) -> Result<Store, OpenError> {
-    let folder = context.data.service(Owner::Gateway.name());
-    let options = Options { cache_bytes: context.config.storage.cache_bytes, ..Options::default() };
-    let opened = tokio::task::spawn_blocking(move || Store::open(&folder, options)).await;
-    opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
 /// Says how to make the first account. The one place where a token is written into the log, on purpose: whoever

@@ -77,6 +77,9 @@ codes! {
     // Projections
     NOTHING_TO_REBUILD = 409 "nothing-to-rebuild" "Nothing is kept that could be made anew";
 
+    // Backups
+    BACKUP_RUNNING = 409 "backup-running" "A backup is being made or verified already" retry 10;
+
     // Uploads and media
     UPLOAD_OFFSET_MISMATCH = 409 "upload-offset-mismatch" "The upload is at another offset";
     UPLOAD_LENGTH_EXCEEDED = 413 "upload-length-exceeded" "More bytes than announced";

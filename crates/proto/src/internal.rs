@@ -2,7 +2,9 @@
 //!
 //! | service | call | answer |
 //! |---|---|---|
-//! | each | `GET /internal/health` | 204 |
+//! | each | `GET /internal/health` | [`StoreHealth`] |
+//! | each that has a store | `GET` and `POST /internal/backup` | how far its part of a backup is, in `kit::backup` |
+//! | video | `GET` and `POST /internal/backup/media` | the same of the media folder |
 //! | each | `GET /internal/logs/{log}?after=&consumer=&wait=` | a page of the log, in `kit::logs` |
 //! | each | `GET /internal/logs/{log}/snapshot?consumer=&after=` | a page of the present state, in `kit::logs` |
 //! | each that keeps some | `GET /internal/projections`, `POST …/rebuild`, `GET …/dead`, `POST …/dead/retry`, `…/dead/drop` | [`crate::api::projection`] |
@@ -23,6 +25,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::video::VideoCard;
 use crate::{PlaylistId, VideoId};
+
+/// How the store of a process is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreHealth {
+    /// Whether the disk is so full that only what is essential is written.
+    pub nearly_full: bool,
+    /// What was repaired since this process began, in sentences.
+    pub notes: Vec<String>,
+}
 
 /// What a person has to do with a channel and a video, as the channel service knows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use kit::logs::{Consumer, Effect, Entry, Projections};
 use kit::{Context, Peer};
 use proto::events::{ChannelEvent, EVENTS, GatewayEvent, InteractionEvent};
 use proto::{Problem, VideoId};
-use store::{Batch, Leased, QueueHandle, RetryPolicy, WriteError};
+use store::{Batch, Leased, Push, QueueHandle, RetryPolicy, WriteError};
 
 use crate::data::{JOBS, Job, LANE_QUICK, LANE_SLOW, VIDEOS};
 use crate::discovery::Discovery;
@@ -26,6 +26,8 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(20);
 const WAIT: Duration = Duration::from_secs(600);
 /// The pause after the store refused something, for a full disk for example.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How much later files are removed that a backup holds at present.
+const REMOVAL_PAUSE_MS: i64 = 2_000;
 /// How often unfinished uploads are looked through.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 
@@ -37,6 +39,10 @@ pub(crate) async fn start(
     projections: &Projections,
 ) {
     service.store.queue(JOBS).release_all_leases().await;
+    let media = service.media().to_owned();
+    if let Ok(Err(error)) = tokio::task::spawn_blocking(move || kit::backup::media::tidy(&media)).await {
+        tracing::warn!(%error, "what was left of a backup stays in the media folder");
+    }
     let own = Arc::clone(service);
     if let Ok(Err(error)) = tokio::task::spawn_blocking(move || own.tidy_unfinished()).await {
         tracing::warn!(%error, "what a crash left could not be tidied up");
@@ -121,6 +127,7 @@ async fn run(service: &Arc<Service>, discovery: &Discovery, leased: &Leased<Job>
     match leased.job {
         Job::Step { video, step } => service.run_step(leased, video, step, clock::now).await,
         Job::RemoveFiles(video) => {
+            let Some(_pass) = service.backup.may_remove() else { return later(service, leased).await };
             remove_folder(service, video).await?;
             service.end_dead_steps(video, clock::now()).await?;
             service.store.write(Batch::new().complete(leased)).await?;
@@ -139,6 +146,14 @@ async fn run(service: &Arc<Service>, discovery: &Discovery, leased: &Leased<Job>
             Ok(())
         }
     }
+}
+
+/// A backup holds the files just now: their removal comes a little later, and other jobs come first.
+async fn later(service: &Arc<Service>, leased: &Leased<Job>) -> Result<()> {
+    let due_ms = clock::now().ms() + REMOVAL_PAUSE_MS;
+    let push = Push { due_ms, lane: LANE_QUICK, ..Push::new(&leased.job) };
+    service.store.write(Batch::new().complete(leased).push(JOBS, push)).await?;
+    Ok(())
 }
 
 async fn remove_folder(service: &Arc<Service>, video: VideoId) -> Result<()> {

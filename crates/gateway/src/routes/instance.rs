@@ -1,10 +1,12 @@
 //! `/api/instance` and `/api/health`: what the instance is, and how it is.
 
-use kit::Peer;
+use kit::{Caller, Peer};
 use kit::http::{Routes, filter, reply};
 use proto::Problem;
 use proto::api::Page;
+use proto::api::account::Role;
 use proto::api::instance::{Health, HealthStatus, QueueDepth, ServiceHealth};
+use proto::internal::StoreHealth;
 use proto::routes::Service as Owner;
 use warp::Filter;
 
@@ -27,19 +29,43 @@ fn instance(app: &App) -> Routes {
 fn health(app: &App) -> Routes {
     warp::path!("api" / "health")
         .and(warp::get())
+        .and(filter::caller())
         .and(filter::with(app.clone()))
-        .then(async |app: App| reply::json(http::StatusCode::OK, &app.health().await))
+        .then(async |caller: Caller, app: App| {
+            // Whoever is nobody in particular may know that something is down, and no more.
+            let is_admin = caller.role == Role::Admin;
+            reply::json(http::StatusCode::OK, &app.health(is_admin).await)
+        })
         .boxed()
 }
 
 impl App {
-    async fn health(&self) -> Health {
-        let asked = self.peers.all().map(health_of);
-        let gateway = ServiceHealth { name: Owner::Gateway.name().to_owned(), status: HealthStatus::Ok };
-        let mut services = vec![gateway];
+    async fn health(&self, for_admin: bool) -> Health {
+        let asked = self.peers.all().map(|peer| self.health_of(peer));
+        let StoreHealth { nearly_full, mut notes } = kit::storage::health(Some(&self.service.store));
+        notes.extend(self.backups.note());
+        let name = Owner::Gateway.name().to_owned();
+        let mut services = vec![ServiceHealth { name, status: HealthStatus::Ok, notes: sentences(nearly_full, notes) }];
         services.extend(futures_util::future::join_all(asked).await);
+        if !for_admin {
+            services.iter_mut().for_each(|service| service.notes.clear());
+        }
         let all_well = services.iter().all(|service| service.status == HealthStatus::Ok);
         Health { status: if all_well { HealthStatus::Ok } else { HealthStatus::Degraded }, services }
+    }
+
+    async fn health_of(&self, peer: &Peer) -> ServiceHealth {
+        let name = peer.name().to_owned();
+        match within(peer.get::<StoreHealth>("/internal/health")).await {
+            Some(Ok(StoreHealth { nearly_full, notes })) => {
+                ServiceHealth { name, status: HealthStatus::Ok, notes: sentences(nearly_full, notes) }
+            }
+            // One that was stopped for good has left a note.
+            _ => {
+                let note = std::fs::read_to_string(self.data.stopped_note(&name)).ok();
+                ServiceHealth { name, status: HealthStatus::Down, notes: note.into_iter().collect() }
+            }
+        }
     }
 
     /// Every service's queues. One that is away is left out: its queues are in its own store.
@@ -57,10 +83,12 @@ impl App {
     }
 }
 
-async fn health_of(peer: &Peer) -> ServiceHealth {
-    let well = matches!(within(peer.get::<()>("/internal/health")).await, Some(Ok(())));
-    let status = if well { HealthStatus::Ok } else { HealthStatus::Down };
-    ServiceHealth { name: peer.name().to_owned(), status }
+/// What is to be said of a store.
+fn sentences(nearly_full: bool, mut notes: Vec<String>) -> Vec<String> {
+    if nearly_full {
+        notes.push("The disk is nearly full: only what is essential is written.".to_owned());
+    }
+    notes
 }
 
 pub(super) async fn within<T>(asked: impl Future<Output = T>) -> Option<T> {

@@ -3,6 +3,7 @@
 
 mod admin;
 mod auth;
+mod backups;
 pub(crate) mod cookies;
 pub(crate) mod deletions;
 mod instance;
@@ -18,6 +19,7 @@ use kit::http::{Body, Handler, Routes, filter, reply};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
+use crate::backup::Backups;
 use crate::edge::Edge;
 use crate::forward::Peers;
 use crate::service::Service;
@@ -27,6 +29,9 @@ use crate::service::Service;
 pub(crate) struct App {
     pub(crate) service: Arc<Service>,
     pub(crate) peers: Arc<Peers>,
+    pub(crate) backups: Arc<Backups>,
+    /// Where the supervisor leaves notes.
+    pub(crate) data: kit::DataFolder,
 }
 
 impl App {
@@ -41,7 +46,7 @@ impl App {
 
 /// The public routes that the gateway answers itself.
 pub(crate) fn own(app: &App) -> Routes {
-    any_of([auth::routes(app), me::routes(app), instance::routes(app), admin::routes(app), projections::routes(app), tickets::routes(app)])
+    any_of([auth::routes(app), me::routes(app), instance::routes(app), admin::routes(app), backups::routes(app), projections::routes(app), tickets::routes(app)])
 }
 
 /// The first of these that takes a request.

@@ -108,9 +108,7 @@ pub(super) fn of_store(path: &Path, error: &store::BackupError) -> Error {
             let source = io::Error::new(source.kind(), source.to_string());
             Error::Io { what: "cannot use", path: path.clone(), source }
         }
-        E::Newer { found, known, .. } => {
-            Error::NewerFormat { path: path.to_owned(), format: *found, known: *known }
-        }
+        E::Newer { found, known, .. } => Error::NewerFormat { path: path.to_owned(), format: *found, known: *known },
         E::Foreign { .. } => Error::damaged(path, "it is not a backup of a store"),
         E::Damaged { reason, .. } => Error::damaged(path, reason.clone()),
         other => Error::Store { path: path.to_owned(), reason: other.to_string() },

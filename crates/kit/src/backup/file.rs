@@ -74,7 +74,8 @@ pub(super) fn copy(from: &Path, to: &Path, bytes: u64, stop: &CancellationToken)
         .mode(0o600)
         .open(to)
         .map_err(Error::io("cannot make", to))?;
-    let digest = pass(from, source, bytes, stop, |piece| target.write_all(piece).map_err(Error::io("cannot write", to)))?;
+    let digest =
+        pass(from, source, bytes, stop, |piece| target.write_all(piece).map_err(Error::io("cannot write", to)))?;
     target.set_modified(modified).and_then(|()| target.sync_all()).map_err(Error::io("cannot sync", to))?;
     Ok(digest)
 }
@@ -116,10 +117,7 @@ fn pass(
 pub(super) fn cannot_link(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let errno = Errno::from_io_error(error);
-    matches!(
-        errno,
-        Some(Errno::XDEV | Errno::PERM | Errno::OPNOTSUPP | Errno::MLINK | Errno::ACCESS | Errno::NOSYS)
-    )
+    matches!(errno, Some(Errno::XDEV | Errno::PERM | Errno::OPNOTSUPP | Errno::MLINK | Errno::ACCESS | Errno::NOSYS))
 }
 
 /// When a file was last changed, in nanoseconds since 1970.

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use proto::Timestamp;
+use proto::api::backup::{Backup as Shown, BackupState};
 
 use super::error::Error;
 use super::file;
@@ -36,6 +37,46 @@ impl Entry {
     /// Whether it was verified and nothing was found since.
     pub fn is_verified(&self) -> bool {
         self.manifest.as_ref().is_ok_and(Manifest::is_verified)
+    }
+
+    /// When it was begun, if that can be read.
+    pub fn created_at(&self) -> Option<Timestamp> {
+        self.manifest.as_ref().ok().map(|manifest| manifest.created_at)
+    }
+
+    /// As admins see it.
+    pub fn shown(&self) -> Shown {
+        let (id, path) = (self.id.clone(), self.path.display().to_string());
+        match &self.manifest {
+            Ok(manifest) => Shown {
+                id,
+                path,
+                state: if manifest.is_verified() { BackupState::Verified } else { BackupState::Damaged },
+                problem: manifest.damage.clone(),
+                created_at: Some(manifest.created_at),
+                verified_at: manifest.verified_at,
+                version: manifest.version.clone(),
+                entries: manifest.stores.iter().map(|store| store.entries).sum(),
+                store_bytes: manifest.stores.iter().map(|store| store.file_bytes).sum(),
+                media_files: manifest.media.files,
+                media_bytes: manifest.media.bytes,
+                media_copied_bytes: manifest.media.copied_bytes,
+            },
+            Err(error) => Shown {
+                id,
+                path,
+                state: BackupState::Unreadable,
+                problem: Some(error.to_string()),
+                created_at: None,
+                verified_at: None,
+                version: String::new(),
+                entries: 0,
+                store_bytes: 0,
+                media_files: 0,
+                media_bytes: 0,
+                media_copied_bytes: 0,
+            },
+        }
     }
 }
 

@@ -95,7 +95,15 @@ mod tests {
         let sha256 = Digest::of(b"");
         let (service, epoch) = ("video".to_owned(), 1);
         manifest.stores = vec![StoreFile {
-            service, file_bytes: 1, format: 1, lineage, epoch, sequence, entries: 1, bytes: 1, sha256,
+            service,
+            file_bytes: 1,
+            format: 1,
+            lineage,
+            epoch,
+            sequence,
+            entries: 1,
+            bytes: 1,
+            sha256,
         }];
         Entry { id: id.to_owned(), path: PathBuf::new(), manifest: Ok(manifest) }
     }
@@ -133,7 +141,13 @@ mod tests {
     #[test]
     fn the_newest_good_ones_stay() {
         let ids = |gone: Vec<&Entry>| gone.iter().map(|entry| entry.id.clone()).collect::<Vec<_>>();
-        let all = [entry("5", false, 5, 1), entry("4", true, 4, 1), entry("3", true, 3, 1), entry("2", false, 2, 1), entry("1", true, 1, 1)];
+        let all = [
+            entry("5", false, 5, 1),
+            entry("4", true, 4, 1),
+            entry("3", true, 3, 1),
+            entry("2", false, 2, 1),
+            entry("1", true, 1, 1),
+        ];
         assert_eq!(ids(superfluous(&all, 2, false)), ["1", "2"]);
         assert_eq!(ids(superfluous(&all, 5, false)), Vec::<String>::new());
         assert_eq!(ids(superfluous(&all, 5, true)), ["1", "2"]);

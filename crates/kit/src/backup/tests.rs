@@ -36,9 +36,8 @@ impl Instance {
         let scratch = tempfile::tempdir().unwrap();
         let data = scratch.path().join("data");
         drop(DataFolder::open(&data).unwrap());
-        let open = |service: Service| {
-            (service.name(), Store::open(&data.join(service.name()), Options::default()).unwrap())
-        };
+        let open =
+            |service: Service| (service.name(), Store::open(&data.join(service.name()), Options::default()).unwrap());
         let stores: Vec<_> = Service::ALL.into_iter().map(open).collect();
         for (service, store) in &stores {
             for row in 0..rows {

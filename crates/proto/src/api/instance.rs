@@ -69,6 +69,9 @@ pub struct ServiceHealth {
     pub name: String,
     /// Whether it answers.
     pub status: HealthStatus,
+    /// What the admin should know of it, in sentences; for nobody else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// An item of `GET /api/admin/queues`, and of `djstreamctl queue list`.

@@ -5,6 +5,7 @@
 //! not know.
 
 pub mod account;
+pub mod backup;
 pub mod channel;
 pub mod instance;
 pub mod interaction;

@@ -50,6 +50,11 @@ pub struct Rendition {
     pub playlist_bytes: u64,
 }
 
+/// Whether a folder of this name is one that ffmpeg writes, and nobody needs afterwards.
+pub(crate) fn is_work_folder(name: &str) -> bool {
+    name.starts_with(WORK_PREFIX)
+}
+
 /// A folder that ffmpeg may write, removed when dropped.
 #[derive(Debug)]
 pub struct WorkFolder {

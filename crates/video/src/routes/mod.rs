@@ -1,5 +1,6 @@
 //! The routes: path, method, what to extract, one call.
 
+mod backup;
 mod captions;
 mod internal;
 mod lists;
@@ -37,6 +38,8 @@ pub(crate) fn routes(context: &Context, service: &Arc<Service>, discovery: &Disc
         .or(recommend::routes(discovery, body_max_bytes))
         .unify()
         .or(internal::routes(context, service))
+        .unify()
+        .or(backup::routes(context, service))
         .unify()
         .boxed()
 }

@@ -1,5 +1,6 @@
 //! Subtitle tracks of a video.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use kit::Caller;
@@ -91,9 +92,26 @@ impl Service {
         .await?;
         if let Some(file) = replaced.into_inner().ok().flatten() {
             let path = self.folder(id).join(file);
-            let _ = self.blocking(move |_| Ok(std::fs::remove_file(path).is_ok())).await;
+            self.remove_file(path).await;
         }
         Ok(())
+    }
+}
+
+impl Service {
+    /// Removes a file that no record names any more; a little later when a backup takes the files just now.
+    async fn remove_file(self: &Arc<Self>, path: PathBuf) {
+        let remove = |service: Arc<Self>, path: PathBuf| async move {
+            let _ = service.blocking(move |_| Ok(std::fs::remove_file(path).is_ok())).await;
+        };
+        if let Some(_pass) = self.backup.may_remove() {
+            return remove(Arc::clone(self), path).await;
+        }
+        let service = Arc::clone(self);
+        tokio::spawn(async move {
+            let _pass = service.backup.soon().await;
+            remove(Arc::clone(&service), path).await;
+        });
     }
 }
 

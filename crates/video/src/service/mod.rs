@@ -1,5 +1,6 @@
 //! The domain: videos, uploads, processing, who may have which file. Knows no HTTP; time comes in.
 
+mod backup;
 mod captions;
 mod catalogue;
 mod change;
@@ -85,6 +86,7 @@ pub(crate) struct Service {
     rankings: lists::Rankings,
     writers: uploads::Writers,
     running: steps::Running,
+    pub(crate) backup: backup::Backup,
     locks: [Mutex<()>; LOCKS],
 }
 
@@ -118,6 +120,7 @@ impl Service {
             rankings: lists::Rankings::new(),
             writers: uploads::Writers::default(),
             running: steps::Running::default(),
+            backup: backup::Backup::default(),
             locks: std::array::from_fn(|_| Mutex::new(())),
         }))
     }

@@ -202,8 +202,7 @@ fn media_file(backup: &Path, media: &Path, one: &MediaFile, stop: &CancellationT
             Err(error) if file::cannot_link(&error) => false,
             Err(error) => return Err(Error::io("cannot link", &to)(error)),
         };
-    let sha256 =
-        if linked { file::digest(&to, one.bytes, stop)? } else { file::copy(&from, &to, one.bytes, stop)? };
+    let sha256 = if linked { file::digest(&to, one.bytes, stop)? } else { file::copy(&from, &to, one.bytes, stop)? };
     if sha256 == one.sha256 { Ok(()) } else { Err(Error::damaged(&from, "its SHA-256 does not fit")) }
 }
 
