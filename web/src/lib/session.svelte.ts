@@ -70,6 +70,12 @@ class Session {
     }
   }
 
+  /** The account is gone, and with it all of its sessions. */
+  end(): void {
+    remember(FLAG, undefined);
+    this.#forget();
+  }
+
   /** One's own account changed. */
   update(user: Me): void {
     this.#user = user;

@@ -231,6 +231,15 @@ export default {
   'settings.endSessionOf': 'Sign out: {client}',
   'settings.sessionEnded': 'Signed out there.',
   'settings.endOthers': 'Sign out everywhere else',
+  'settings.deleteAccount': 'Delete the account',
+  'settings.deleteAccountHelp':
+    'Your channels, videos, comments, playlists and everything else of yours go with it. It does not come back, and nobody else gets your username.',
+  'settings.deleteMyAccount': 'Delete my account',
+  'settings.deleteAccountSure':
+    'Do you want to delete the account “{username}” for good? Enter your password to do so.',
+  'settings.deleteForGood': 'Delete for good',
+  'settings.accountDeleted': 'Your account was deleted.',
+  'settings.lastAdmin': 'You are the last admin. Make somebody else an admin first.',
   'settings.notifications': 'What you are told',
   'settings.appearance': 'Appearance and language',
   'settings.language': 'Language',
