@@ -92,7 +92,7 @@ pub async fn run_on(context: Context, listener: tokio::net::TcpListener) -> Resu
         data: context.data.clone(),
     };
     context.spawn("backups", backup::timer::run(backups, context.shutdown.clone()));
-    context.spawn("deletions", routes::deletions::watch(app.clone(), context.shutdown.clone()));
+    context.spawn("deletions", worker::look_after_deletions(app.clone(), context.shutdown.clone()));
     context.spawn("sweep", worker::sweep(app.service.clone(), context.shutdown.clone()));
     let parts = Arc::new(Parts::new(
         app.service.clone(),

@@ -1,11 +1,13 @@
 //! What has to be done from time to time.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use proto::Timestamp;
 
 use crate::error::GatewayError;
-use crate::limits::SWEEP_INTERVAL;
+use crate::limits::{DELETIONS_INTERVAL, SWEEP_INTERVAL};
+use crate::routes::App;
 use crate::service::Service;
 
 /// Sweeps away what has run out, until shutdown.
@@ -18,6 +20,26 @@ pub(crate) async fn sweep(service: Arc<Service>, shutdown: kit::Shutdown) {
         }
         if let Err(error) = sweep_once(&service, kit::clock::now()).await {
             tracing::warn!(%error, "what has run out could not be swept");
+        }
+    }
+}
+
+/// Looks after deletions until shutdown.
+pub(crate) async fn look_after_deletions(app: App, shutdown: kit::Shutdown) {
+    let mut trails = HashMap::new();
+    loop {
+        let pause = match app.look_after(&mut trails).await {
+            Ok(0) => SWEEP_INTERVAL,
+            Ok(_) => DELETIONS_INTERVAL,
+            Err(error) => {
+                tracing::warn!(%error, "deletions wait");
+                SWEEP_INTERVAL
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = app.service.deletions.notified() => {}
+            () = shutdown.requested() => return,
         }
     }
 }

@@ -12,32 +12,12 @@ use proto::{Problem, UserId};
 use super::App;
 use crate::data::FOLLOWERS;
 use crate::error::GatewayError;
-use crate::limits::{DELETIONS_INTERVAL, REMOVALS_TIMEOUT, SWEEP_INTERVAL};
+use crate::limits::REMOVALS_TIMEOUT;
 use crate::service::deletion::{Answers, Trail, shown};
-
-/// Looks after deletions until shutdown.
-pub(crate) async fn watch(app: App, shutdown: kit::Shutdown) {
-    let mut trails = HashMap::new();
-    loop {
-        let pause = match app.look_after(&mut trails).await {
-            Ok(0) => SWEEP_INTERVAL,
-            Ok(_) => DELETIONS_INTERVAL,
-            Err(error) => {
-                tracing::warn!(%error, "deletions wait");
-                SWEEP_INTERVAL
-            }
-        };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = app.service.deletions.notified() => {}
-            () = shutdown.requested() => return,
-        }
-    }
-}
 
 impl App {
     /// Takes every deletion as far as it goes now, and says how many are left.
-    async fn look_after(&self, trails: &mut HashMap<UserId, Trail>) -> Result<usize, GatewayError> {
+    pub(crate) async fn look_after(&self, trails: &mut HashMap<UserId, Trail>) -> Result<usize, GatewayError> {
         let rows = self.service.deletions()?;
         trails.retain(|id, _| rows.iter().any(|(other, _)| other == id));
         let mut left = 0;

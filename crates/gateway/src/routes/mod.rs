@@ -5,7 +5,7 @@ mod admin;
 mod auth;
 mod backups;
 pub(crate) mod cookies;
-pub(crate) mod deletions;
+mod deletions;
 mod instance;
 pub(crate) mod internal;
 mod me;
@@ -46,7 +46,15 @@ impl App {
 
 /// The public routes that the gateway answers itself.
 pub(crate) fn own(app: &App) -> Routes {
-    any_of([auth::routes(app), me::routes(app), instance::routes(app), admin::routes(app), backups::routes(app), projections::routes(app), tickets::routes(app)])
+    any_of([
+        auth::routes(app),
+        me::routes(app),
+        instance::routes(app),
+        admin::routes(app),
+        backups::routes(app),
+        projections::routes(app),
+        tickets::routes(app),
+    ])
 }
 
 /// The first of these that takes a request.
