@@ -19,7 +19,7 @@ mod worker;
 use kit::Context;
 use kit::http::SocketError;
 use kit::logs::Projections;
-use store::{OpenError, Options, Store};
+use store::OpenError;
 
 use crate::peers::Peers;
 use crate::service::Service;
@@ -40,10 +40,7 @@ pub enum RunError {
 /// # Errors
 /// If its database or its socket cannot be opened.
 pub async fn run(context: Context) -> Result<(), RunError> {
-    let folder = context.data.service("interaction");
-    let options = Options { cache_bytes: context.config.storage.cache_bytes, ..Options::default() };
-    let opened = tokio::task::spawn_blocking(move || Store::open(&folder, options)).await;
-    let store = opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+    let store = kit::storage::open(&context, "interaction").await?;
     let service = Service::new(store.clone(), Peers::new(&context), &context.config);
     let projections = Projections::new("interaction", &store);
     worker::start(&context, &service, &projections);

@@ -6,6 +6,7 @@
 //!
 //! Deliberately absent: any knowledge of videos, people or channels, how data are stored, and which routes exist.
 
+pub mod backup;
 pub mod caller;
 pub mod clock;
 pub mod config;
@@ -23,6 +24,7 @@ pub mod removals;
 mod routes;
 mod service;
 mod shutdown;
+pub mod storage;
 pub mod telemetry;
 pub mod tombstone;
 

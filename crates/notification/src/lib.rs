@@ -24,7 +24,7 @@ mod worker;
 use kit::http::SocketError;
 use kit::logs::Projections;
 use kit::{Context, Peer, run_service};
-use store::{OpenError, Options, Store};
+use store::{OpenError, Store};
 use tokio::sync::watch;
 
 use live::{Backlog, Live, Publisher};
@@ -50,9 +50,6 @@ pub enum RunError {
     /// The service's own socket cannot be opened.
     #[error(transparent)]
     Socket(#[from] SocketError),
-    /// Opening was interrupted.
-    #[error("opening the notifications was interrupted")]
-    Interrupted,
 }
 
 /// The name of a process: of its socket and in the log.
@@ -72,7 +69,7 @@ pub async fn run(context: Context, process: usize) -> Result<(), RunError> {
 }
 
 async fn run_home(context: Context) -> Result<(), RunError> {
-    let store = open(&context).await?;
+    let store = kit::storage::open(&context, "notification").await?;
     let people = People::new(store.clone(), Peer::new(&context, "gateway"));
     let (inboxes, news) = Inboxes::new(store.clone(), people, context.config.notification.inbox_entries)
         .map_err(|error| RunError::Read(error.to_string()))?;
@@ -98,9 +95,3 @@ async fn run_other(context: Context, process: usize) -> Result<(), RunError> {
     Ok(run_service(&context, &process_name(process), None, routes).await?)
 }
 
-async fn open(context: &Context) -> Result<Store, RunError> {
-    let folder = context.data.service("notification");
-    let options = Options { cache_bytes: context.config.storage.cache_bytes, ..Options::default() };
-    let opened = tokio::task::spawn_blocking(move || Store::open(&folder, options)).await;
-    Ok(opened.map_err(|_| RunError::Interrupted)??)
-}

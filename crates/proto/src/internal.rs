@@ -9,6 +9,7 @@
 //! | each | `GET /internal/logs/{log}/snapshot?consumer=&after=` | a page of the present state, in `kit::logs` |
 //! | each that keeps some | `GET /internal/projections`, `POST …/rebuild`, `GET …/dead`, `POST …/dead/retry`, `…/dead/drop` | [`crate::api::projection`] |
 //! | each | `GET /internal/queues` | `Vec<QueueDepth>` |
+//! | each that has some | `GET /internal/queues/{queue}/jobs?state=&limit=&pageToken=`, `POST …/jobs/{id}/retry`, `DELETE …/jobs/{id}` | [`crate::api::queue`] |
 //! | all but the gateway | `GET /internal/removals/{userId}` | [`Removals`] |
 //! | all but the gateway | `POST /internal/removals/{userId}/retry` | 204: its dead letters are tried again |
 //! | gateway | `GET /internal/users/{id}` | `UserProfile` |

@@ -69,7 +69,7 @@ impl World {
         let context = context(&self.folder, &shutdown);
         let task = tokio::spawn(async move { channel::run(context).await.unwrap() });
         self.service = Some((shutdown, task));
-        self.eventually(async || self.ask(Method::GET, "/internal/health", None, None).await.status == 204).await;
+        self.eventually(async || self.ask(Method::GET, "/internal/health", None, None).await.status == 200).await;
     }
 
     pub async fn stop_service(&mut self) {

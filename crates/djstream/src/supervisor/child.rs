@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
+use kit::DataFolder;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
@@ -26,10 +27,15 @@ const WELL_AFTER: Duration = Duration::from_secs(20);
 /// A child that never once ran well and ended this often with an error of its own cannot be started here.
 const HOPELESS_AFTER: u32 = 8;
 
+/// After a write or sync that failed nobody knows what is on the disk. One more start, after a while, tells whether that
+/// has passed; a second failure within this time ends it, and the others go on.
+const UNSAFE_PAUSE: Duration = Duration::from_secs(5);
+const UNSAFE_AGAIN_WITHIN: Duration = Duration::from_secs(600);
+
 /// How the watch over a child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// It was asked to end.
+    /// It was asked to end, or is left alone because of its disk.
     Stopped,
     /// It cannot be started here; the log says why.
     Hopeless,
@@ -39,21 +45,21 @@ pub(super) enum Outcome {
 pub(super) struct Launcher {
     program: PathBuf,
     options: Options,
-    data: PathBuf,
+    data: DataFolder,
     /// Children inherit this end and see when the other one closes.
     pipe_for_children: OwnedFd,
     _pipe: OwnedFd,
 }
 
 impl Launcher {
-    pub(super) fn new(options: &Options, data: &Path) -> io::Result<Self> {
+    pub(super) fn new(options: &Options, data: &DataFolder) -> io::Result<Self> {
         let (for_children, own) = pipe_with(PipeFlags::CLOEXEC)?;
         // Only the reading end outlives exec: the writing end must close with this process.
         rustix::io::fcntl_setfd(&for_children, rustix::io::FdFlags::empty())?;
         Ok(Self {
             program: std::env::current_exe()?,
             options: options.clone(),
-            data: data.to_owned(),
+            data: data.clone(),
             pipe_for_children: for_children,
             _pipe: own,
         })
@@ -61,7 +67,7 @@ impl Launcher {
 
     fn launch(&self, role: Role) -> io::Result<Child> {
         Command::new(&self.program)
-            .args(child_arguments(&role, &self.options, &self.data))
+            .args(child_arguments(&role, &self.options, self.data.root()))
             .env(kit::SUPERVISOR_PIPE, self.pipe_for_children.as_raw_fd().to_string())
             // A group of its own: Ctrl-C reaches the supervisor only, which then stops them in order.
             .process_group(0)
@@ -74,6 +80,9 @@ impl Launcher {
 pub(super) async fn keep_running(launcher: std::sync::Arc<Launcher>, role: Role, stop: CancellationToken) -> Outcome {
     let name = role.name();
     let mut restarts = Restarts::default();
+    let note = launcher.data.stopped_note(&name);
+    // Of an earlier life, if there is one.
+    let _ = std::fs::remove_file(&note);
     loop {
         let started = Instant::now();
         let ended = match launcher.launch(role) {
@@ -89,6 +98,17 @@ pub(super) async fn keep_running(launcher: std::sync::Arc<Launcher>, role: Role,
             Err(error) => Err(error),
         };
         log_end(&name, &ended);
+        if ended.as_ref().is_ok_and(|status| status.code() == Some(store::EXIT_CODE_UNSAFE)) {
+            if restarts.is_unsafe_again(started.elapsed()) {
+                leave_alone(&name, &note);
+                stop.cancelled().await;
+                return Outcome::Stopped;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(UNSAFE_PAUSE) => continue,
+                () = stop.cancelled() => return Outcome::Stopped,
+            }
+        }
         let by_itself = !ended.as_ref().is_ok_and(|status| status.signal().is_some());
         match restarts.after(started.elapsed(), by_itself) {
             Some(wait) => tokio::select! {
@@ -100,6 +120,16 @@ pub(super) async fn keep_running(launcher: std::sync::Arc<Launcher>, role: Role,
                 return Outcome::Hopeless;
             }
         }
+    }
+}
+
+/// Says in the log, and where the gateway looks, why a child is not started again.
+fn leave_alone(name: &str, note: &Path) {
+    let text = "It could not write to its disk, twice, and was stopped so that nothing is acknowledged that may be lost. \
+                Look at the disk and the log, then start DjStream again.";
+    tracing::error!(service = name, text);
+    if let Err(error) = std::fs::write(note, text) {
+        tracing::error!(%error, "the note for the admin cannot be written");
     }
 }
 
@@ -128,14 +158,20 @@ struct Restarts {
     in_a_row: u32,
     own_failures: u32,
     was_well: bool,
+    was_unsafe: bool,
 }
 
 impl Restarts {
+    /// Whether a write had failed before, not long ago.
+    fn is_unsafe_again(&mut self, ran: Duration) -> bool {
+        std::mem::replace(&mut self.was_unsafe, true) && ran < UNSAFE_AGAIN_WITHIN
+    }
+
     /// The wait before the next start after a child that ran for `ran`; nothing when it is of no use.
     /// One that was killed (not `by_itself`) is always worth a restart.
     fn after(&mut self, ran: Duration, by_itself: bool) -> Option<Duration> {
         if ran >= WELL_AFTER {
-            *self = Self { was_well: true, ..Self::default() };
+            *self = Self { was_well: true, was_unsafe: self.was_unsafe, ..Self::default() };
         }
         let wait = match self.in_a_row {
             0 => Duration::ZERO,
@@ -167,6 +203,14 @@ mod tests {
         let mut restarts = Restarts::default();
         let tries = std::iter::from_fn(|| restarts.after(Duration::ZERO, true)).count();
         assert_eq!(tries, HOPELESS_AFTER as usize - 1);
+    }
+
+    #[test]
+    fn a_failed_write_allows_one_more_start_in_a_while() {
+        let mut restarts = Restarts::default();
+        assert!(!restarts.is_unsafe_again(Duration::from_secs(3)));
+        assert!(restarts.is_unsafe_again(Duration::from_secs(30)));
+        assert!(!restarts.is_unsafe_again(UNSAFE_AGAIN_WITHIN), "it went well for long");
     }
 
     #[test]

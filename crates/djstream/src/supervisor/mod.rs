@@ -68,7 +68,7 @@ async fn supervise(
     front: &[Role],
     announce: impl Future<Output = ()>,
 ) -> ExitCode {
-    let launcher = match Launcher::new(options, context.data.root()) {
+    let launcher = match Launcher::new(options, &context.data) {
         Ok(launcher) => Arc::new(launcher),
         Err(error) => {
             tracing::error!(%error, "children cannot be started");

@@ -1,7 +1,7 @@
 //! `/api/instance` and `/api/health`: what the instance is, and how it is.
 
-use kit::{Caller, Peer};
 use kit::http::{Routes, filter, reply};
+use kit::{Caller, Peer};
 use proto::Problem;
 use proto::api::Page;
 use proto::api::account::Role;

@@ -341,6 +341,9 @@ sections! {
         reserve_bytes: u64 = GIB, 0..=1_024 * TIB;
         /// Cache of each service's database.
         cache_bytes: u64 = 16 * MIB, MIB..=TIB;
+        /// A file that each database keeps for when the disk is nearly full: given up then, so that people can
+        /// still log in and delete. Likes and comments are refused (507) from half of it on. 0 = none.
+        ballast_bytes: u64 = 64 * MIB, 0..=GIB;
     }
 
     /// Backups: consistent copies of everything, made and verified while it runs.

@@ -39,7 +39,7 @@ async fn a_service_lives_from_its_socket_to_its_closed_store() {
     let own = context.clone();
     let run = tokio::spawn(async move { run_service(&own, "video", Some(store), slow.boxed()).await });
     let peer = Peer::new(&context, "video");
-    while peer.get::<()>("/internal/health").await.is_err() {
+    while peer.get::<proto::internal::StoreHealth>("/internal/health").await.is_err() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let call = tokio::spawn(async move { peer.get::<u32>("/slow").await });
@@ -56,7 +56,7 @@ async fn a_worker_that_panics_ends_the_service() {
     let scratch = tempfile::tempdir().unwrap();
     let context = context(&scratch);
     context.spawn("defect", async { panic!("a defect") });
-    let run = run_service(&context, "video", None, internal());
+    let run = run_service(&context, "video", None, internal(None));
     timeout(Duration::from_secs(5), run).await.unwrap().unwrap();
 }
 

@@ -86,6 +86,10 @@ pub struct QueueDepth {
     pub delayed: u64,
     /// Is being worked on.
     pub leased: u64,
-    /// Failed for good.
+    /// Failed, and waits for somebody to try it again or to drop it. Nothing of it is dropped by itself.
     pub dead: u64,
+    /// With so many jobs, dead ones aside, whoever asks for more is told to come back later; absent without such a
+    /// limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
 }

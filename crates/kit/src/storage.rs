@@ -1,0 +1,62 @@
+//! Opening a service's store: as the configuration says, repaired from the instance's backups if need be.
+
+use std::path::PathBuf;
+
+use proto::internal::StoreHealth;
+use store::{OpenError, Options, Store, backup};
+
+use crate::backup::{Folder, store_files};
+use crate::context::Context;
+
+/// Opens the store of a service. Away from the threads that answer: it may have to be made again from a backup.
+///
+/// # Errors
+/// As [`Store::open`].
+pub async fn open(context: &Context, service: &'static str) -> Result<Store, OpenError> {
+    let context = context.clone();
+    let opened = tokio::task::spawn_blocking(move || open_blocking(&context, service)).await;
+    opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+}
+
+/// [`open`], on this thread.
+///
+/// # Errors
+/// As [`Store::open`].
+pub fn open_blocking(context: &Context, service: &str) -> Result<Store, OpenError> {
+    let backups = backups(context, service);
+    let config = &context.config;
+    let options = Options {
+        cache_bytes: config.storage.cache_bytes,
+        ballast_bytes: config.storage.ballast_bytes,
+        // A backup is begun at the limit; until it is there the journal grows on.
+        journal_keep_bytes: config.backup.journal_max_bytes.saturating_mul(2),
+        backups: backups.clone(),
+        ..Options::default()
+    };
+    let store = Store::open(&context.data.service(service), options)?;
+    if let Some(sequence) = covered(&backups, store.lineage()) {
+        store.covered(sequence);
+    }
+    Ok(store)
+}
+
+/// How a store is; of a process without one there is nothing to say.
+pub fn health(store: Option<&Store>) -> StoreHealth {
+    let health = store.map(Store::health).unwrap_or_default();
+    StoreHealth { nearly_full: health.nearly_full, notes: health.notes }
+}
+
+/// The backups of this store, newest first. That they cannot be looked at matters only if they are needed.
+fn backups(context: &Context, service: &str) -> Vec<PathBuf> {
+    let folder = Folder::of(&context.config, context.data.root());
+    store_files(&folder, service).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the backups cannot be looked at");
+        Vec::new()
+    })
+}
+
+/// Up to which group the journal may forget: two backups have it, so that one may be bad.
+fn covered(backups: &[PathBuf], lineage: u64) -> Option<u64> {
+    let summaries = backups.iter().filter_map(|file| backup::read_summary(file).ok());
+    summaries.filter(|summary| summary.lineage == lineage).nth(1).map(|summary| summary.sequence)
+}
