@@ -4,7 +4,9 @@
 //! |---|---|
 //! | `h` | [`Head`]: the next numbers and the counts |
 //! | `j` id | the job: [`Header`] and body |
-//! | `p` lane, due, position | id: what may be leased, in the order in which it will be |
+//! | `k` first id | some jobs that were never tried and have no order key: see [`chunk`](super::chunk) |
+//! | `d` first id | the bits of those of them that are done, if any |
+//! | `p` lane, due, position | id, or first id and `k`: what may be leased, in the order in which it will be |
 //! | `o` order key, position | id: everything with an order key; only the first of each key is in `p` |
 //! | `x` id | a dead letter |
 
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec;
 use crate::error::{ReadError, WriteError};
+use crate::key::Key;
 use crate::space::{self, Kind};
 
 /// Numbers of one queue, changed in the batch of what they count.
@@ -22,12 +25,38 @@ pub(super) struct Head {
     pub last_id: u64,
     /// The last position given.
     pub last_position: u64,
-    /// Jobs in `p`, leased ones too.
+    /// Jobs in line, leased ones too.
     pub queued: u64,
     /// Jobs behind another one of their order key.
     pub blocked: u64,
     /// Dead letters.
     pub dead: u64,
+    /// The first id of the chunk begun last; 0 for none.
+    pub chunk: u64,
+}
+
+/// A place in line. Within a lane, places sort as they are leased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Spot {
+    pub lane: u8,
+    pub due_ms: i64,
+    pub position: u64,
+}
+
+impl Spot {
+    /// The first place after this one.
+    pub(super) fn next(self) -> Self {
+        Self { position: self.position.saturating_add(1), ..self }
+    }
+}
+
+/// What an entry in line stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pointer {
+    /// The job of that id.
+    Job(u64),
+    /// The chunk whose first job has that id.
+    Chunk(u64),
 }
 
 /// Where a job is.
@@ -54,14 +83,30 @@ pub(super) struct Header {
     pub reason: Option<String>,
 }
 
+impl Header {
+    /// Where the job is in line, if it is in line.
+    pub(super) fn spot(&self) -> Spot {
+        Spot { lane: self.lane, due_ms: self.due_ms, position: self.position }
+    }
+}
+
 pub(super) fn head_key(queue: &str) -> Vec<u8> {
     space::key(Kind::Queue, queue, &b'h')
 }
 pub(super) fn job_key(queue: &str, id: u64) -> Vec<u8> {
     space::key(Kind::Queue, queue, &(b'j', id))
 }
-pub(super) fn pending_key(queue: &str, header: &Header) -> Vec<u8> {
-    space::key(Kind::Queue, queue, &(b'p', header.lane, header.due_ms, header.position))
+pub(super) fn chunk_key(queue: &str, first_id: u64) -> Vec<u8> {
+    space::key(Kind::Queue, queue, &(b'k', first_id))
+}
+pub(super) fn done_key(queue: &str, first_id: u64) -> Vec<u8> {
+    space::key(Kind::Queue, queue, &(b'd', first_id))
+}
+pub(super) fn lane_prefix(queue: &str, lane: u8) -> Vec<u8> {
+    space::key(Kind::Queue, queue, &(b'p', lane))
+}
+pub(super) fn pending_key(queue: &str, spot: Spot) -> Vec<u8> {
+    space::key(Kind::Queue, queue, &(b'p', spot.lane, spot.due_ms, spot.position))
 }
 pub(super) fn order_key(queue: &str, key: &[u8], position: u64) -> Vec<u8> {
     space::key(Kind::Queue, queue, &(b'o', key.to_vec(), position))
@@ -92,4 +137,26 @@ pub(super) fn split<'a>(queue: &'static str, value: &'a [u8]) -> Result<(Header,
 pub(super) fn read_id(queue: &'static str, value: &[u8]) -> Result<u64, ReadError> {
     let wrong = || ReadError::Decode { table: queue, reason: "the id is not 8 bytes".to_owned() };
     Ok(u64::from_be_bytes(value.try_into().map_err(|_| wrong())?))
+}
+
+/// The value of an entry in line.
+pub(super) fn write_pointer(pointer: Pointer) -> Vec<u8> {
+    match pointer {
+        Pointer::Job(id) => id.to_be_bytes().to_vec(),
+        Pointer::Chunk(first_id) => [first_id.to_be_bytes().as_slice(), b"k"].concat(),
+    }
+}
+
+pub(super) fn read_pointer(queue: &'static str, value: &[u8]) -> Result<Pointer, ReadError> {
+    match value.strip_suffix(b"k").filter(|first_id| first_id.len() == size_of::<u64>()) {
+        Some(first_id) => read_id(queue, first_id).map(Pointer::Chunk),
+        None => read_id(queue, value).map(Pointer::Job),
+    }
+}
+
+/// The place that is written after the prefix of a lane.
+pub(super) fn read_spot(queue: &'static str, lane: u8, mut key: &[u8]) -> Result<Spot, ReadError> {
+    let wrong = || ReadError::Decode { table: queue, reason: "the place in line has another form".to_owned() };
+    let (due_ms, position) = <(i64, u64)>::decode(&mut key).ok_or_else(wrong)?;
+    Ok(Spot { lane, due_ms, position })
 }
