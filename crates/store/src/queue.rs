@@ -10,6 +10,8 @@ mod leases;
 mod line;
 mod record;
 mod resolve;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::marker::PhantomData;

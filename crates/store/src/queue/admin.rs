@@ -183,12 +183,15 @@ impl<J> QueueHandle<J> {
         while let Some(lane) = next_lane {
             let Some(lane) = self.lane_from(lane)? else { break };
             let from = Spot { lane, due_ms: now_ms.saturating_add(1), position: 0 };
-            let end = space::after_prefix(&record::lane_prefix(queue, lane)).map_or(Bound::Unbounded, Bound::Excluded);
+            let prefix = record::lane_prefix(queue, lane);
+            let end = space::after_prefix(&prefix).map_or(Bound::Unbounded, Bound::Excluded);
             let range = (Bound::Included(record::pending_key(queue, from)), end);
             for entry in self.store.engine().range(range, false) {
-                delayed += match record::read_pointer(queue, &entry?.1)? {
-                    Pointer::Job(_) => 1,
-                    Pointer::Chunk(first_id) => self.ids_of_chunk(first_id)?.len() as u64,
+                let (key, value) = entry?;
+                let key = key.get(prefix.len()..).unwrap_or_default();
+                delayed += match record::read_line(queue, lane, key, &value)? {
+                    (_, Pointer::Job(_)) => 1,
+                    (_, Pointer::Chunk(first_id)) => self.ids_of_chunk(first_id)?.len() as u64,
                 };
             }
             next_lane = lane.checked_add(1);

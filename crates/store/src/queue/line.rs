@@ -49,8 +49,7 @@ impl Iterator for Spots {
     fn next(&mut self) -> Option<Self::Item> {
         let entry = self.entries.next()?;
         Some(entry.and_then(|(key, value)| {
-            let spot = record::read_spot(self.queue, self.lane, key.get(self.prefix_bytes..).unwrap_or_default())?;
-            Ok((spot, record::read_pointer(self.queue, &value)?))
+            record::read_line(self.queue, self.lane, key.get(self.prefix_bytes..).unwrap_or_default(), &value)
         }))
     }
 }
@@ -121,6 +120,8 @@ impl<'a> Line<'a> {
     }
 
     fn open(&mut self, first_id: u64, spot: Spot) -> Result<(), ReadError> {
+        // The first job, if it lay by itself at this place, was before.
+        self.walked = spot;
         // The writer removes entry and chunk together, but a reader may come in between.
         let Some(value) = self.engine.get(&record::chunk_key(self.queue, first_id))? else { return Ok(()) };
         let done = self.engine.get(&record::done_key(self.queue, first_id))?;

@@ -6,7 +6,8 @@
 //! | `j` id | the job: [`Header`] and body |
 //! | `k` first id | some jobs that were never tried and have no order key: see [`chunk`](super::chunk) |
 //! | `d` first id | the bits of those of them that are done, if any |
-//! | `p` lane, due, position | id, or first id and `k`: what may be leased, in the order in which it will be |
+//! | `p` lane, due, position | id: what may be leased, in the order in which it will be |
+//! | `p` lane, due, position, `k` | first id: a chunk, from the place of its first job on |
 //! | `o` order key, position | id: everything with an order key; only the first of each key is in `p` |
 //! | `x` id | a dead letter |
 
@@ -16,6 +17,9 @@ use crate::codec;
 use crate::error::{ReadError, WriteError};
 use crate::key::Key;
 use crate::space::{self, Kind};
+
+/// What marks the entry of a chunk.
+const CHUNK: u8 = b'k';
 
 /// Numbers of one queue, changed in the batch of what they count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +61,19 @@ pub(super) enum Pointer {
     Job(u64),
     /// The chunk whose first job has that id.
     Chunk(u64),
+}
+
+impl Pointer {
+    fn id(self) -> u64 {
+        match self {
+            Self::Job(id) | Self::Chunk(id) => id,
+        }
+    }
+
+    /// The value of the entry.
+    pub(super) fn value(self) -> Vec<u8> {
+        self.id().to_be_bytes().to_vec()
+    }
 }
 
 /// Where a job is.
@@ -105,8 +122,17 @@ pub(super) fn done_key(queue: &str, first_id: u64) -> Vec<u8> {
 pub(super) fn lane_prefix(queue: &str, lane: u8) -> Vec<u8> {
     space::key(Kind::Queue, queue, &(b'p', lane))
 }
+/// The key of the first entry at a place.
 pub(super) fn pending_key(queue: &str, spot: Spot) -> Vec<u8> {
     space::key(Kind::Queue, queue, &(b'p', spot.lane, spot.due_ms, spot.position))
+}
+/// The key of an entry in line. At the same place, the first job of a chunk may lie by itself: it comes before.
+pub(super) fn line_key(queue: &str, spot: Spot, pointer: Pointer) -> Vec<u8> {
+    let mut key = pending_key(queue, spot);
+    if matches!(pointer, Pointer::Chunk(_)) {
+        key.push(CHUNK);
+    }
+    key
 }
 pub(super) fn order_key(queue: &str, key: &[u8], position: u64) -> Vec<u8> {
     space::key(Kind::Queue, queue, &(b'o', key.to_vec(), position))
@@ -139,24 +165,20 @@ pub(super) fn read_id(queue: &'static str, value: &[u8]) -> Result<u64, ReadErro
     Ok(u64::from_be_bytes(value.try_into().map_err(|_| wrong())?))
 }
 
-/// The value of an entry in line.
-pub(super) fn write_pointer(pointer: Pointer) -> Vec<u8> {
-    match pointer {
-        Pointer::Job(id) => id.to_be_bytes().to_vec(),
-        Pointer::Chunk(first_id) => [first_id.to_be_bytes().as_slice(), b"k"].concat(),
-    }
-}
-
-pub(super) fn read_pointer(queue: &'static str, value: &[u8]) -> Result<Pointer, ReadError> {
-    match value.strip_suffix(b"k").filter(|first_id| first_id.len() == size_of::<u64>()) {
-        Some(first_id) => read_id(queue, first_id).map(Pointer::Chunk),
-        None => read_id(queue, value).map(Pointer::Job),
-    }
-}
-
-/// The place that is written after the prefix of a lane.
-pub(super) fn read_spot(queue: &'static str, lane: u8, mut key: &[u8]) -> Result<Spot, ReadError> {
-    let wrong = || ReadError::Decode { table: queue, reason: "the place in line has another form".to_owned() };
+/// Reads an entry in line: what its key has after the prefix of its lane, and its value.
+pub(super) fn read_line(
+    queue: &'static str,
+    lane: u8,
+    mut key: &[u8],
+    value: &[u8],
+) -> Result<(Spot, Pointer), ReadError> {
+    let wrong = || ReadError::Decode { table: queue, reason: "an entry in line has another form".to_owned() };
     let (due_ms, position) = <(i64, u64)>::decode(&mut key).ok_or_else(wrong)?;
-    Ok(Spot { lane, due_ms, position })
+    let id = read_id(queue, value)?;
+    let pointer = match key {
+        [] => Pointer::Job(id),
+        [CHUNK] => Pointer::Chunk(id),
+        _ => return Err(wrong()),
+    };
+    Ok((Spot { lane, due_ms, position }, pointer))
 }

@@ -156,7 +156,7 @@ impl QueueChange<'_, '_> {
         if done == chunk::all_done(count) {
             self.overlay.delete(done_key);
             self.overlay.delete(record::chunk_key(self.queue, first_id));
-            self.overlay.delete(record::pending_key(self.queue, spot));
+            self.overlay.delete(record::line_key(self.queue, spot, Pointer::Chunk(first_id)));
         } else {
             self.overlay.put(done_key, done.to_be_bytes().to_vec());
         }
@@ -233,7 +233,7 @@ impl QueueChange<'_, '_> {
     }
 
     fn put_pending(&mut self, spot: Spot, pointer: Pointer) {
-        self.overlay.put(record::pending_key(self.queue, spot), record::write_pointer(pointer));
+        self.overlay.put(record::line_key(self.queue, spot, pointer), pointer.value());
         self.effects.queued(spot);
     }
 
