@@ -94,6 +94,7 @@ fn recover(image: &Image, book: &Book, shape: Shape, dice: &mut StdRng, depth: u
     let steps = dice.random_range(0..4);
     let close = dice.random();
     let work = async |store: &Store| {
+        assert_eq!(store.health().notes, [""; 0], "a cut damages nothing");
         let found = State::read(store);
         let places = image.answered..=image.begun;
         // The last of those that are alike: what comes next follows from it.
