@@ -174,7 +174,8 @@ impl<'a> Resolver<'a> {
 
     fn queue(&mut self, queue: &'static str) -> QueueChange<'_, 'a> {
         let effects = self.effects.queues.entry(queue).or_default();
-        QueueChange { queue, overlay: &mut self.overlay, effects }
+        let earlier = self.earlier.queues.get(queue).and_then(|queue| queue.head);
+        QueueChange { queue, overlay: &mut self.overlay, effects, earlier }
     }
 
     /// Only the present lease may end a job, and only once: also within this group.

@@ -17,8 +17,9 @@ use tokio::sync::oneshot;
 const JOBS: Queue<Job> = Queue::new("jobs");
 const PRODUCERS: usize = 256;
 const JOB_BYTES: usize = 200;
-const ROUNDS: usize = 3;
-const TIME: Duration = Duration::from_secs(3);
+/// Of so many rounds the middle one counts: what is compared alternates.
+const ROUNDS: usize = 9;
+const TIME: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Job {
@@ -32,8 +33,13 @@ fn job(number: usize) -> Job {
     Job { text }
 }
 
-fn folder() -> TempDir {
+fn tempdir() -> TempDir {
     TempDir::new_in(std::env::var("STORE_FIGURES").unwrap_or("/tmp".into())).unwrap()
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
 }
 
 /// Does `one` in 256 tasks for the time, and says how often a second.
@@ -89,8 +95,9 @@ fn bare_file(path: &std::path::Path) -> flume::Sender<Record> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "prints figures, asserts nothing"]
 async fn push_by_256_producers_beside_a_bare_file() {
+    let (mut all_bare, mut all_pushed, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let folder = folder();
+        let folder = tempdir();
         let file = bare_file(&folder.path().join("bare"));
         let bare = rate(move |number| {
             let file = file.clone();
@@ -114,7 +121,12 @@ async fn push_by_256_producers_beside_a_bare_file() {
         })
         .await;
         println!("bare file {bare:.0} a second, queue push {pushed:.0} a second: {:.2} of it", pushed / bare);
+        all_bare.push(bare);
+        all_pushed.push(pushed);
+        ratios.push(pushed / bare);
     }
+    let (bare, pushed, ratio) = (median(all_bare), median(all_pushed), median(ratios));
+    println!("in the middle: bare file {bare:.0}, queue push {pushed:.0}, {ratio:.2} of it");
 }
 
 /// Fills the queue up to a backlog, as fast as it goes.
@@ -148,32 +160,35 @@ async fn pop(store: &Store, jobs: usize) -> f64 {
 #[ignore = "prints figures, asserts nothing"]
 async fn pop_and_complete_at_two_backlogs() {
     let large = std::env::var("STORE_FIGURES_BACKLOG").map_or(1_000_000, |number| number.parse().unwrap());
-    let folder = folder();
+    let folder = tempdir();
     let store = Store::open(folder.path(), Options::default()).unwrap();
+    let small_folder = tempdir();
+    let small = Store::open(small_folder.path(), Options::default()).unwrap();
+    let start = Instant::now();
+    fill(&store, large).await;
+    println!("filled to {large} in {:?}", start.elapsed());
+    let start = Instant::now();
+    let depth = store.queue(JOBS).depth().unwrap();
+    println!("depth in {:?}: {depth:?}", start.elapsed());
+    let (mut at_small, mut at_large) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let mut micros = 0.0;
         for _ in 0..20 {
-            fill(&store, 2000).await;
-            micros += pop(&store, 1000).await / 20.0;
+            fill(&small, 2000).await;
+            micros += pop(&small, 1000).await / 20.0;
         }
-        println!("backlog 1,000 to 2,000: {micros:.2} µs a job, {:.0} a second", 1e6 / micros);
+        at_small.push(micros);
+        at_large.push(pop(&store, 20_000).await);
+        println!("at 1,000 to 2,000: {micros:.2} µs a job; at {large}: {:.2} µs", at_large[at_large.len() - 1]);
     }
-    let start = Instant::now();
-    fill(&store, large).await;
-    println!("filled to {large} in {:?}, depth in", start.elapsed());
-    let start = Instant::now();
-    let depth = store.queue(JOBS).depth().unwrap();
-    println!("{:?}: {depth:?}", start.elapsed());
-    for _ in 0..ROUNDS {
-        let micros = pop(&store, 20_000).await;
-        println!("backlog {large}: {micros:.2} µs a job, {:.0} a second", 1e6 / micros);
-    }
+    let (small, large) = (median(at_small), median(at_large));
+    println!("in the middle: {:.0} and {:.0} a second, {:.2} of it", 1e6 / small, 1e6 / large, small / large);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "prints figures, asserts nothing"]
 async fn leasing_behind_many_that_are_leased() {
-    let folder = folder();
+    let folder = tempdir();
     let store = Store::open(folder.path(), Options::default()).unwrap();
     fill(&store, 50_000).await;
     let queue = store.queue(JOBS);

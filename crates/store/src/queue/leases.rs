@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::record::Spot;
+use super::record::{Head, Spot};
 
 /// One lease.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +38,8 @@ pub(crate) struct QueueEffects {
     pub(crate) ended: BTreeSet<u64>,
     /// The first entry of each lane that came into line.
     pub(super) queued: BTreeMap<u8, Spot>,
+    /// The head as it is then, if it changed.
+    pub(crate) head: Option<Head>,
 }
 
 impl QueueEffects {
@@ -49,6 +51,7 @@ impl QueueEffects {
     /// Adds what a later batch of the group does.
     pub(crate) fn extend(&mut self, later: Self) {
         self.ended.extend(later.ended);
+        self.head = later.head.or(self.head);
         later.queued.into_values().for_each(|spot| self.queued(spot));
     }
 }

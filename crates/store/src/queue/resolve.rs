@@ -17,6 +17,8 @@ pub(crate) struct QueueChange<'o, 'e> {
     pub(crate) queue: &'static str,
     pub(crate) overlay: &'o mut Overlay<'e>,
     pub(crate) effects: &'o mut QueueEffects,
+    /// The head as the earlier batches of the group left it.
+    pub(crate) earlier: Option<Head>,
 }
 
 /// A job on its way into the line.
@@ -45,7 +47,7 @@ impl QueueChange<'_, '_> {
             let header = Header { place, lane, due_ms, position, failures, order_key, reason };
             self.enqueue(&mut head, id, header, body)?;
         }
-        self.put_head(&head)?;
+        self.put_head(head);
         Ok(id)
     }
 
@@ -60,7 +62,8 @@ impl QueueChange<'_, '_> {
                 self.leave_line(&mut head, &header)?;
             }
         }
-        self.put_head(&head)
+        self.put_head(head);
+        Ok(())
     }
 
     /// Makes a job due again later. It keeps its place at the head of its order key.
@@ -71,7 +74,7 @@ impl QueueChange<'_, '_> {
                 let mut head = self.head()?;
                 self.leave_chunk(&mut head, id, lease.taken.spot, chunk)?;
                 head.queued += 1;
-                self.put_head(&head)?;
+                self.put_head(head);
             }
             None => self.overlay.delete(record::pending_key(self.queue, header.spot())),
         }
@@ -99,7 +102,8 @@ impl QueueChange<'_, '_> {
         }
         self.overlay.put(record::dead_key(self.queue, id), Vec::new());
         self.put_job(id, &header, &body)?;
-        self.put_head(&head)
+        self.put_head(head);
+        Ok(())
     }
 
     pub(crate) fn revive(&mut self, id: u64, now_ms: i64) -> Result<(), WriteError> {
@@ -112,7 +116,8 @@ impl QueueChange<'_, '_> {
         head.dead = head.dead.saturating_sub(1);
         (header.failures, header.reason, header.due_ms) = (0, None, now_ms);
         self.enqueue(&mut head, id, header, &body)?;
-        self.put_head(&head)
+        self.put_head(head);
+        Ok(())
     }
 
     /// Removes a dead letter for good.
@@ -125,7 +130,8 @@ impl QueueChange<'_, '_> {
         head.dead = head.dead.saturating_sub(1);
         self.overlay.delete(record::dead_key(self.queue, id));
         self.overlay.delete(record::job_key(self.queue, id));
-        self.put_head(&head)
+        self.put_head(head);
+        Ok(())
     }
 
     /// Puts a fresh job without an order key at the end of the line: into the group's last chunk if it goes on from
@@ -238,12 +244,15 @@ impl QueueChange<'_, '_> {
     }
 
     fn head(&self) -> Result<Head, ReadError> {
+        if let Some(head) = self.effects.head.or(self.earlier) {
+            return Ok(head);
+        }
         let value = self.overlay.get(&record::head_key(self.queue))?;
         Ok(value.map(|value| codec::decode(self.queue, &value)).transpose()?.unwrap_or_default())
     }
 
-    fn put_head(&mut self, head: &Head) -> Result<(), WriteError> {
-        self.overlay.put(record::head_key(self.queue), codec::encode(self.queue, head)?);
-        Ok(())
+    fn put_head(&mut self, head: Head) {
+        self.overlay.put(record::head_key(self.queue), head.encode());
+        self.effects.head = Some(head);
     }
 }
