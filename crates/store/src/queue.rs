@@ -44,6 +44,11 @@ impl<J> Queue<J> {
         Self { limit: Some(jobs_max), ..self }
     }
 
+    /// How many jobs, dead letters aside, it may have: see [`Queue::bounded`].
+    pub const fn limit(self) -> Option<u64> {
+        self.limit
+    }
+
     /// The queue's name.
     pub const fn name(self) -> &'static str {
         self.name
@@ -170,6 +175,4 @@ pub struct QueueDepth {
     pub leased: u64,
     /// Dead letters. Their number has no bound, since none is dropped without somebody saying so.
     pub dead: u64,
-    /// How many jobs, dead letters aside, there may be: see [`Queue::bounded`].
-    pub limit: Option<u64>,
 }

@@ -48,8 +48,7 @@ async fn a_full_queue_refuses_the_whole_batch_until_there_is_room() {
     store.write(push(2)).await.unwrap();
     assert_eq!(store.write(push(3)).await, Err(WriteError::QueueFull { queue: "jobs", limit: 2 }));
     let handle = store.queue(bounded);
-    let depth = handle.depth().unwrap();
-    assert_eq!((depth.ready, depth.limit), (2, Some(2)));
+    assert_eq!((handle.depth().unwrap().ready, bounded.limit(), JOBS.limit()), (2, Some(2), None));
 
     // Leased jobs count, what follows from a job is taken all the same, and dead letters do not count.
     let leased = handle.lease(None, 1, LEASE_MS, NOW).await.unwrap();

@@ -173,7 +173,7 @@ impl<J> QueueHandle<J> {
         let leased = self.shared.leases().len() as u64;
         let delayed = self.delayed(crate::store::system_time_ms())?;
         let ready = (head.queued + head.blocked).saturating_sub(leased + delayed);
-        Ok(QueueDepth { ready, delayed, leased, dead: head.dead, limit: self.queue.limit })
+        Ok(QueueDepth { ready, delayed, leased, dead: head.dead })
     }
 
     fn delayed(&self, now_ms: i64) -> Result<u64, ReadError> {
