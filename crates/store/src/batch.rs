@@ -38,11 +38,12 @@ pub(crate) enum Operation {
     Add { counter: &'static str, key: Vec<u8>, delta: i64, bounds: Option<RangeInclusive<i64>> },
     Append { log: &'static str, event: Vec<u8> },
     Acknowledge { log: &'static str, consumers: &'static [&'static str], consumer: String, up_to: u64 },
-    Push { queue: &'static str, job: Vec<u8>, order_key: Option<Vec<u8>>, due_ms: i64, lane: u8 },
+    Push { queue: &'static str, job: Vec<u8>, order_key: Option<Vec<u8>>, due_ms: i64, lane: u8, limit: Option<u64> },
     Complete { queue: &'static str, id: u64, lease: u64 },
     Retry { queue: &'static str, id: u64, lease: u64, reason: String, due_ms: i64 },
     Bury { queue: &'static str, id: u64, lease: u64, reason: String },
     Revive { queue: &'static str, id: u64, now_ms: i64 },
+    Drop { queue: &'static str, id: u64 },
 }
 
 #[derive(Debug)]
@@ -137,9 +138,10 @@ impl Batch {
     /// Puts a job into a queue. Its id is given by the writer: see [`Written::jobs`](crate::Written).
     pub fn push<J: Serialize>(self, queue: Queue<J>, push: Push<'_, J>) -> Self {
         let Push { job, order_key, due_ms, lane } = push;
-        let queue = queue.name;
+        let Queue { name: queue, limit, .. } = queue;
         let size = order_key.as_ref().map_or(0, Vec::len);
-        let mut batch = self.with_value(queue, job, |job| Operation::Push { queue, job, order_key, due_ms, lane });
+        let operation = |job| Operation::Push { queue, job, order_key, due_ms, lane, limit };
+        let mut batch = self.with_value(queue, job, operation);
         if size > ORDER_KEY_BYTES_MAX {
             batch.refuse(WriteError::TooLarge { what: queue, size, limit: ORDER_KEY_BYTES_MAX });
         }
@@ -249,7 +251,7 @@ impl Operation {
             Self::Append { event, .. } => (0, event.len()),
             Self::Push { job, .. } => (0, job.len()),
             Self::Retry { reason, .. } | Self::Bury { reason, .. } => (0, reason.len()),
-            Self::Acknowledge { .. } | Self::Complete { .. } | Self::Revive { .. } => (0, 0),
+            Self::Acknowledge { .. } | Self::Complete { .. } | Self::Revive { .. } | Self::Drop { .. } => (0, 0),
         }
     }
 }

@@ -98,6 +98,14 @@ pub enum WriteError {
         /// The job.
         id: u64,
     },
+    /// The queue has as many jobs as it may have: to be tried again later.
+    #[error("{queue} has {limit} jobs, as many as it may have")]
+    QueueFull {
+        /// The queue.
+        queue: &'static str,
+        /// How many jobs it may have.
+        limit: u64,
+    },
     /// A consumer acknowledged that the log's definition does not name.
     #[error("{log} has no consumer of that name")]
     UnknownConsumer {

@@ -45,6 +45,15 @@ impl<'a> Overlay<'a> {
         self.own.insert(key, None);
     }
 
+    /// A value that this group has written, to be changed further. `None`: the group has not written it.
+    pub(crate) fn changed(&mut self, key: &[u8]) -> Option<&mut Vec<u8>> {
+        if !self.own.contains_key(key) {
+            let written = self.group.get(key)?.clone();
+            self.own.insert(key.to_owned(), written);
+        }
+        self.own.get_mut(key)?.as_mut()
+    }
+
     /// The first entry from `start` (inclusive) to `end` (exclusive).
     pub(crate) fn first(&self, start: Vec<u8>, end: &[u8]) -> Result<Option<Entry>, ReadError> {
         let mut start = Bound::Included(start);

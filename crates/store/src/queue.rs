@@ -3,10 +3,15 @@
 //! Jobs are durable, leases are not: they live in memory, since the store is open in one process only.
 //! So leasing costs no write, and after a crash every job is simply free again, without counting as failed.
 
+mod admin;
+mod chunk;
 mod handle;
 mod leases;
+mod line;
 mod record;
 mod resolve;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,19 +19,34 @@ use std::marker::PhantomData;
 use crate::space::check_name;
 
 pub use handle::QueueHandle;
-pub(crate) use leases::QueueShared;
-pub(crate) use resolve::QueueChange;
+pub(crate) use leases::{Lease, QueueEffects, QueueShared};
+pub(crate) use resolve::{Pushed, QueueChange};
 
 /// A queue of jobs of type `J` (MessagePack maps with named fields).
 pub struct Queue<J> {
     pub(crate) name: &'static str,
+    pub(crate) limit: Option<u64>,
     marker: PhantomData<fn() -> J>,
 }
 
 impl<J> Queue<J> {
     /// Names a queue. The name is part of every stored key: it never changes.
     pub const fn new(name: &'static str) -> Self {
-        Self { name: check_name(name), marker: PhantomData }
+        Self { name: check_name(name), limit: None, marker: PhantomData }
+    }
+
+    /// The same queue for those who can be told to come back later: their push is refused with
+    /// [`WriteError::QueueFull`](crate::WriteError::QueueFull) while it has so many jobs (dead letters aside).
+    ///
+    /// Jobs that follow from a job are pushed without a limit: refused, they would keep their place in the
+    /// full queue, and it could not get empty.
+    pub const fn bounded(self, jobs_max: u64) -> Self {
+        Self { limit: Some(jobs_max), ..self }
+    }
+
+    /// How many jobs, dead letters aside, it may have: see [`Queue::bounded`].
+    pub const fn limit(self) -> Option<u64> {
+        self.limit
     }
 
     /// The queue's name.
@@ -153,6 +173,6 @@ pub struct QueueDepth {
     pub delayed: u64,
     /// With a worker.
     pub leased: u64,
-    /// Dead letters.
+    /// Dead letters. Their number has no bound, since none is dropped without somebody saying so.
     pub dead: u64,
 }

@@ -1,6 +1,6 @@
 //! From what a batch asks for to the puts and removals that do it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::batch::{Batch, Expected, Operation};
@@ -9,7 +9,7 @@ use crate::error::{ReadError, WriteError};
 use crate::limits::TRIM_EVENTS;
 use crate::log;
 use crate::overlay::{Changes, Overlay};
-use crate::queue::QueueChange;
+use crate::queue::{Lease, Pushed, QueueChange, QueueEffects};
 use crate::signals::Signals;
 
 /// What batches do besides changing records.
@@ -17,8 +17,8 @@ use crate::signals::Signals;
 pub(crate) struct Effects {
     /// The last sequence of each log that grew.
     pub heads: BTreeMap<&'static str, u64>,
-    /// Queues that changed, with the jobs whose leases ended.
-    pub queues: BTreeMap<&'static str, BTreeSet<u64>>,
+    /// Queues that changed, and how.
+    pub queues: BTreeMap<&'static str, QueueEffects>,
 }
 
 /// Batches that are made durable together.
@@ -59,8 +59,8 @@ impl Group {
         let changes = overlay.into_changes();
         self.changes.extend(changes);
         self.effects.heads.extend(effects.heads);
-        for (queue, ended) in effects.queues {
-            self.effects.queues.entry(queue).or_default().extend(ended);
+        for (queue, later) in effects.queues {
+            self.effects.queues.entry(queue).or_default().extend(later);
         }
         Ok(given)
     }
@@ -100,23 +100,25 @@ impl<'a> Resolver<'a> {
             Operation::Acknowledge { log, consumers, consumer, up_to } => {
                 self.acknowledge(log, consumers, &consumer, up_to)?;
             }
-            Operation::Push { queue, job, order_key, due_ms, lane } => {
-                let id = self.queue(queue).push(&job, order_key, due_ms, lane)?;
+            Operation::Push { queue, job, order_key, due_ms, lane, limit } => {
+                let pushed = Pushed { body: &job, order_key, due_ms, lane, limit };
+                let id = self.queue(queue).push(pushed)?;
                 self.given.jobs.push(id);
             }
             Operation::Complete { queue, id, lease } => {
-                self.end_lease(queue, id, lease)?;
-                self.queue(queue).complete(id)?;
+                let lease = self.end_lease(queue, id, lease)?;
+                self.queue(queue).complete(id, &lease)?;
             }
             Operation::Retry { queue, id, lease, reason, due_ms } => {
-                self.end_lease(queue, id, lease)?;
-                self.queue(queue).retry(id, reason, due_ms)?;
+                let lease = self.end_lease(queue, id, lease)?;
+                self.queue(queue).retry(id, &lease, reason, due_ms)?;
             }
             Operation::Bury { queue, id, lease, reason } => {
-                self.end_lease(queue, id, lease)?;
-                self.queue(queue).bury(id, reason)?;
+                let lease = self.end_lease(queue, id, lease)?;
+                self.queue(queue).bury(id, &lease, reason)?;
             }
             Operation::Revive { queue, id, now_ms } => self.queue(queue).revive(id, now_ms)?,
+            Operation::Drop { queue, id } => self.queue(queue).drop_dead(id)?,
         }
         Ok(())
     }
@@ -171,19 +173,22 @@ impl<'a> Resolver<'a> {
     }
 
     fn queue(&mut self, queue: &'static str) -> QueueChange<'_, 'a> {
-        self.effects.queues.entry(queue).or_default();
-        QueueChange { queue, overlay: &mut self.overlay }
+        let effects = self.effects.queues.entry(queue).or_default();
+        let earlier = self.earlier.queues.get(queue).and_then(|queue| queue.head);
+        QueueChange { queue, overlay: &mut self.overlay, effects, earlier }
     }
 
     /// Only the present lease may end a job, and only once: also within this group.
-    fn end_lease(&mut self, queue: &'static str, id: u64, lease: u64) -> Result<(), WriteError> {
-        let ended_in = |effects: &Effects| effects.queues.get(queue).is_some_and(|ids| ids.contains(&id));
-        let held = self.signals.queue(queue).leases().is_held(id, lease);
-        if !held || ended_in(self.earlier) || ended_in(&self.effects) {
-            return Err(WriteError::LeaseLost { queue, id });
+    fn end_lease(&mut self, queue: &'static str, id: u64, lease: u64) -> Result<Lease, WriteError> {
+        let ended_in = |effects: &Effects| effects.queues.get(queue).is_some_and(|queue| queue.ended.contains(&id));
+        let held = self.signals.queue(queue).leases().held(id, lease);
+        match held {
+            Some(lease) if !ended_in(self.earlier) && !ended_in(&self.effects) => {
+                self.effects.queues.entry(queue).or_default().ended.insert(id);
+                Ok(lease)
+            }
+            _ => Err(WriteError::LeaseLost { queue, id }),
         }
-        self.effects.queues.entry(queue).or_default().insert(id);
-        Ok(())
     }
 }
 

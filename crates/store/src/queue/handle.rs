@@ -1,4 +1,4 @@
-//! The queue as its workers and its admin see it.
+//! The queue as its workers see it.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,22 +9,20 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::leases::Leases;
-use super::record::{self, Head, Place};
-use super::{JobState, JobView, Leased, Queue, QueueDepth, QueueShared};
+use super::line::{Line, Next};
+use super::{Leased, Queue, QueueShared};
 use crate::batch::{Batch, Operation, shorten};
 use crate::codec;
-use crate::engine::Engine;
 use crate::error::{ReadError, WriteError};
-use crate::key::Key;
 use crate::space::{self, Kind};
 use crate::store::Store;
 
 /// Leases jobs of one queue. Each worker has its own handle (a clone): it remembers what
 /// its worker saw last, so that [`wait`](QueueHandle::wait) misses nothing.
 pub struct QueueHandle<J> {
-    store: Store,
-    queue: Queue<J>,
-    shared: Arc<QueueShared>,
+    pub(super) store: Store,
+    pub(super) queue: Queue<J>,
+    pub(super) shared: Arc<QueueShared>,
     seen: Mutex<Seen>,
 }
 
@@ -44,10 +42,18 @@ impl<J> fmt::Debug for QueueHandle<J> {
     }
 }
 
-/// What one pass over the index found.
+/// What one pass over the line found.
 struct Found {
-    jobs: Vec<(u64, u64, record::Header, Vec<u8>)>,
+    jobs: Vec<FoundJob>,
     next_due_ms: Option<i64>,
+}
+
+struct FoundJob {
+    id: u64,
+    lease: u64,
+    lane: u8,
+    failures: u32,
+    body: Vec<u8>,
 }
 
 impl<J> QueueHandle<J> {
@@ -83,13 +89,10 @@ impl<J> QueueHandle<J> {
             .next_due_ms
             .map(|due_ms| Instant::now() + Duration::from_millis(due_ms.abs_diff(now_ms).min(86_400_000)));
         let mut leased = Vec::with_capacity(found.jobs.len());
-        for (id, lease, header, body) in found.jobs {
+        for FoundJob { id, lease, lane, failures: attempt, body } in found.jobs {
             let queue = self.queue.name;
             match codec::decode::<J>(queue, &body) {
-                Ok(job) => {
-                    let (attempt, lane) = (header.failures, header.lane);
-                    leased.push(Leased { id, job, attempt, lease, lane, queue });
-                }
+                Ok(job) => leased.push(Leased { id, job, attempt, lease, lane, queue }),
                 Err(error) => self.bury_unreadable(id, lease, &error).await,
             }
         }
@@ -99,6 +102,7 @@ impl<J> QueueHandle<J> {
     fn take(&self, lane: Option<u8>, limit: usize, lease_ms: i64, now_ms: i64) -> Result<Found, ReadError> {
         let mut found = Found { jobs: Vec::new(), next_due_ms: None };
         let mut leases = self.shared.leases();
+        leases.notice_expired(now_ms);
         let mut next_lane = Some(lane.unwrap_or(0));
         while let Some(from) = next_lane.filter(|_| found.jobs.len() < limit) {
             let current = if lane.is_some() { lane } else { self.lane_from(from)? };
@@ -110,7 +114,7 @@ impl<J> QueueHandle<J> {
     }
 
     /// The first lane, from this one on, that has jobs.
-    fn lane_from(&self, lane: u8) -> Result<Option<u8>, ReadError> {
+    pub(super) fn lane_from(&self, lane: u8) -> Result<Option<u8>, ReadError> {
         let start = space::key(Kind::Queue, self.queue.name, &(b'p', lane));
         let end = space::key(Kind::Queue, self.queue.name, &(b'p' + 1));
         let at = start.len() - 1;
@@ -127,33 +131,26 @@ impl<J> QueueHandle<J> {
         leases: &mut Leases,
         found: &mut Found,
     ) -> Result<(), ReadError> {
-        let queue = self.queue.name;
-        let engine = self.store.engine();
-        let prefix = space::key(Kind::Queue, queue, &(b'p', lane));
-        let end = space::after_prefix(&prefix);
-        let end = end.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
-        let range = (std::ops::Bound::Included(prefix.clone()), end);
-        for entry in engine.range(range, false) {
-            let (key, value) = entry?;
-            let due_ms = i64::decode(&mut &key[prefix.len()..]).unwrap_or(i64::MIN);
-            if due_ms > now_ms {
-                let next = found.next_due_ms.map_or(due_ms, |next| next.min(due_ms));
-                found.next_due_ms = Some(next);
-                break;
-            }
-            let id = record::read_id(queue, &value)?;
-            if leases.by_id.get(&id).is_some_and(|lease| lease.expires_ms > now_ms) {
+        let mut line = Line::new(self.store.engine(), self.queue.name, leases.front(lane));
+        while found.jobs.len() < limit {
+            let job = match line.next(now_ms)? {
+                Next::Job(job) => job,
+                Next::Due(due_ms) => {
+                    let next = found.next_due_ms.map_or(due_ms, |next| next.min(due_ms));
+                    found.next_due_ms = Some(next);
+                    break;
+                }
+                Next::End => break,
+            };
+            if leases.is_taken(job.id, now_ms) {
                 continue;
             }
             // The writer removes index and job together, but a reader may come in between.
-            let Some(job) = engine.get(&record::job_key(queue, id))? else { continue };
-            let (header, body) = record::split(queue, &job)?;
-            let lease = leases.grant(id, lease_ms, now_ms);
-            found.jobs.push((id, lease, header, body.to_vec()));
-            if found.jobs.len() >= limit {
-                break;
-            }
+            let Some((failures, body)) = line.read(&job)? else { continue };
+            let lease = leases.grant(job.id, lease_ms, now_ms, job.taken);
+            found.jobs.push(FoundJob { id: job.id, lease, lane, failures, body });
         }
+        leases.advance(line.walked);
         Ok(())
     }
 
@@ -185,136 +182,22 @@ impl<J> QueueHandle<J> {
 
     /// Keeps a lease: it runs for its full time again. Fails when somebody else has the job by now.
     pub async fn heartbeat(&self, leased: &Leased<J>, now_ms: i64) -> Result<(), WriteError> {
-        let mut leases = self.shared.leases();
-        match leases.by_id.get_mut(&leased.id) {
-            Some(lease) if lease.token == leased.lease => {
-                lease.expires_ms = now_ms.saturating_add(lease.lease_ms);
-                Ok(())
-            }
-            _ => Err(WriteError::LeaseLost { queue: self.queue.name, id: leased.id }),
+        if self.shared.leases().extend(leased.id, leased.lease, now_ms) {
+            return Ok(());
         }
+        Err(WriteError::LeaseLost { queue: self.queue.name, id: leased.id })
     }
 
     /// Gives a job back undone; that does not count as a failure.
     pub async fn release(&self, leased: &Leased<J>) {
-        {
-            let mut leases = self.shared.leases();
-            if leases.is_held(leased.id, leased.lease) {
-                leases.by_id.remove(&leased.id);
-            }
-        }
+        self.shared.leases().release(leased.id, leased.lease);
         self.shared.changed();
     }
 
     /// Frees all jobs of the queue, without counting a failure: for the start of the workers. After a
     /// crash of the process all are free already.
     pub async fn release_all_leases(&self) {
-        self.shared.leases().by_id.clear();
+        self.shared.leases().release_all();
         self.shared.changed();
     }
-
-    /// The first jobs by id, in every state.
-    pub fn list(&self, limit: usize) -> Result<Vec<JobView<J>>, ReadError>
-    where
-        J: DeserializeOwned,
-    {
-        let prefix = space::key(Kind::Queue, self.queue.name, &b'j');
-        let end = space::key(Kind::Queue, self.queue.name, &(b'j' + 1));
-        let entries = self.store.engine().range(prefix..end, false).take(limit);
-        entries.map(|entry| entry.and_then(|(key, value)| self.view(&key, &value))).collect()
-    }
-
-    /// The first dead letters by id.
-    pub fn dead(&self, limit: usize) -> Result<Vec<JobView<J>>, ReadError>
-    where
-        J: DeserializeOwned,
-    {
-        let engine: &Engine = self.store.engine();
-        let prefix = space::key(Kind::Queue, self.queue.name, &b'x');
-        let end = space::key(Kind::Queue, self.queue.name, &(b'x' + 1));
-        let mut views = Vec::new();
-        for entry in engine.range(prefix..end, false).take(limit) {
-            let (index, _) = entry?;
-            let key = record::job_key(self.queue.name, last_id(&index));
-            if let Some(value) = engine.get(&key)? {
-                views.push(self.view(&key, &value)?);
-            }
-        }
-        Ok(views)
-    }
-
-    /// One job by its id, if it is not done.
-    pub fn job(&self, id: u64) -> Result<Option<JobView<J>>, ReadError>
-    where
-        J: DeserializeOwned,
-    {
-        let key = record::job_key(self.queue.name, id);
-        let value = self.store.engine().get(&key)?;
-        value.map(|value| self.view(&key, &value)).transpose()
-    }
-
-    fn view(&self, key: &[u8], value: &[u8]) -> Result<JobView<J>, ReadError>
-    where
-        J: DeserializeOwned,
-    {
-        let id = last_id(key);
-        let (header, body) = record::split(self.queue.name, value)?;
-        let state = match header.place {
-            Place::Dead => JobState::Dead,
-            Place::Blocked => JobState::Blocked,
-            Place::Queued if self.shared.leases().by_id.contains_key(&id) => JobState::Leased,
-            Place::Queued => JobState::Queued,
-        };
-        Ok(JobView {
-            id,
-            job: codec::decode(self.queue.name, body).ok(),
-            state,
-            lane: header.lane,
-            attempt: header.failures,
-            due_ms: header.due_ms,
-            reason: header.reason,
-        })
-    }
-
-    /// Makes a dead letter a fresh job again, last in its order, with no failures.
-    pub async fn revive(&self, id: u64, now_ms: i64) -> Result<(), WriteError> {
-        let queue = self.queue.name;
-        let operation = Operation::Revive { queue, id, now_ms };
-        self.store.write(Batch::new().with(queue, operation)).await.map(|_| ())
-    }
-
-    /// How many jobs there are. What is delayed is seen by the system's clock.
-    pub fn depth(&self) -> Result<QueueDepth, ReadError> {
-        let queue = self.queue.name;
-        let value = self.store.engine().get(&record::head_key(queue))?;
-        let head: Head = value.map(|value| codec::decode(queue, &value)).transpose()?.unwrap_or_default();
-        let leased = self.shared.leases().by_id.len() as u64;
-        let delayed = self.delayed(crate::store::system_time_ms())?;
-        let ready = (head.queued + head.blocked).saturating_sub(leased + delayed);
-        Ok(QueueDepth { ready, delayed, leased, dead: head.dead })
-    }
-
-    fn delayed(&self, now_ms: i64) -> Result<u64, ReadError> {
-        let queue = self.queue.name;
-        let mut delayed = 0;
-        let mut next_lane = Some(0);
-        while let Some(lane) = next_lane {
-            let Some(lane) = self.lane_from(lane)? else { break };
-            let start = space::key(Kind::Queue, queue, &(b'p', lane, now_ms.saturating_add(1)));
-            let end = space::after_prefix(&space::key(Kind::Queue, queue, &(b'p', lane)));
-            let end = end.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
-            let range = (std::ops::Bound::Included(start), end);
-            for entry in self.store.engine().range(range, false) {
-                entry?;
-                delayed += 1;
-            }
-            next_lane = lane.checked_add(1);
-        }
-        Ok(delayed)
-    }
-}
-
-/// The id at the end of a key.
-fn last_id(key: &[u8]) -> u64 {
-    key.last_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }

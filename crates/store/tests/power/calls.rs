@@ -10,10 +10,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::disk::{Disk, Target};
 
 static DISK: Mutex<Option<Disk>> = Mutex::new(None);
+static TURN: Mutex<()> = Mutex::new(());
 
 thread_local! {
     /// The watcher's own calls are not watched.
     static WATCHING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// One test of a process at a time: they have one disk.
+pub(crate) fn take_turns() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What the calls are told to. Nothing is written or synced meanwhile.
@@ -66,8 +72,17 @@ fn watched<T>(
     disk.before(what, &target);
     let noted = before(disk, &target);
     let answer = call();
-    after(disk, &target, noted, &answer);
+    keep_error(|| after(disk, &target, noted, &answer));
     answer
+}
+
+/// Does something between a call and its answer, whose error number is the caller's.
+fn keep_error(act: impl FnOnce()) {
+    // SAFETY: the calling thread's own number.
+    let number = unsafe { *libc::__errno_location() };
+    act();
+    // SAFETY: as above.
+    unsafe { *libc::__errno_location() = number };
 }
 
 fn written(disk: &mut Disk, target: &Target, at: u64, buffer: *const c_void, answer: isize) {
@@ -154,7 +169,7 @@ fn renamed(what: &str, path: *const c_char, call: impl FnOnce() -> c_int) -> c_i
     disk.before(what, &Target::Folder(folder.join(path.file_name().unwrap_or_default())));
     disk.list(&folder);
     let answer = call();
-    disk.list(&folder);
+    keep_error(|| disk.list(&folder));
     answer
 }
 
@@ -162,7 +177,9 @@ fn renamed(what: &str, path: *const c_char, call: impl FnOnce() -> c_int) -> c_i
 #[unsafe(no_mangle)]
 extern "C" fn rename(from: *const c_char, to: *const c_char) -> c_int {
     // SAFETY: the caller's arguments, passed on.
-    renamed("rename", to, || unsafe { libc::syscall(libc::SYS_renameat, libc::AT_FDCWD, from, libc::AT_FDCWD, to) as c_int })
+    renamed("rename", to, || unsafe {
+        libc::syscall(libc::SYS_renameat, libc::AT_FDCWD, from, libc::AT_FDCWD, to) as c_int
+    })
 }
 
 /// The C library's call of this name.

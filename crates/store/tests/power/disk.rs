@@ -27,7 +27,10 @@ enum Entry {
 
 #[derive(Debug, Clone)]
 enum Change {
-    Write { at: u64, bytes: Arc<[u8]> },
+    Write {
+        at: u64,
+        bytes: Arc<[u8]>,
+    },
     /// The file ended there for a moment.
     Cut(u64),
 }

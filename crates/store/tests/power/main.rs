@@ -18,7 +18,7 @@ use rand::rngs::StdRng;
 use store::Store;
 use tempfile::TempDir;
 
-use crate::calls::watch;
+use crate::calls::{take_turns, watch};
 use crate::disk::{Cut, Disk, Image, random};
 use crate::history::{Book, Shape, State};
 
@@ -94,6 +94,7 @@ fn recover(image: &Image, book: &Book, shape: Shape, dice: &mut StdRng, depth: u
     let steps = dice.random_range(0..4);
     let close = dice.random();
     let work = async |store: &Store| {
+        assert_eq!(store.health().notes, [""; 0], "a cut damages nothing");
         let found = State::read(store);
         let places = image.answered..=image.begun;
         // The last of those that are alike: what comes next follows from it.
@@ -125,6 +126,7 @@ fn difference(found: &State, expected: &State) -> String {
 
 #[test]
 fn nothing_acknowledged_is_lost_in_a_power_cut() {
+    let _turn = take_turns();
     let (first, count) = match variable("STORE_POWER_SEED") {
         Some(seed) => (seed, 1),
         None => (rand::random_range(0..1 << 40), variable("STORE_POWER_HISTORIES").unwrap_or(HISTORIES)),
@@ -145,6 +147,7 @@ fn nothing_acknowledged_is_lost_in_a_power_cut() {
 fn the_file_layer_drops_what_was_not_synced() {
     use std::fs::{self, File};
     use std::io::Write;
+    let _turn = take_turns();
     let (mut torn, mut kept, mut nameless) = (0, 0, 0);
     for seed in 0..100 {
         let root = TempDir::new().unwrap();
@@ -177,4 +180,3 @@ fn the_file_layer_drops_what_was_not_synced() {
     }
     assert!(torn > 5 && kept > 5 && nameless > 5, "{torn} {kept} {nameless}");
 }
-
