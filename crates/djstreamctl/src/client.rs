@@ -33,6 +33,9 @@ pub(crate) enum CallError {
     /// The server said no.
     #[error("{}", explain(.0))]
     Refused(Box<Problem>),
+    /// A backup is not good, or cannot be brought back.
+    #[error(transparent)]
+    Backup(Box<kit::backup::Error>),
     /// Some services do not answer.
     #[error("not every service answers")]
     Degraded,

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use client::{CallError, Client};
-use command::{jobs, projection, queue, status, store, user};
+use command::{backup, jobs, projection, queue, status, store, user};
 use output::Format;
 
 /// Administrate a DjStream instance.
@@ -49,6 +49,8 @@ enum Command {
     /// What each service keeps of the others' data: list it, make it anew.
     #[command(subcommand)]
     Projection(projection::Command),
+    /// Make, list, verify and restore backups.
+    Backup(backup::Arguments),
     /// Look into the databases of an instance that does not run.
     #[command(subcommand)]
     Store(store::Command),
@@ -66,6 +68,7 @@ async fn main() -> ExitCode {
         Command::Jobs(command) => jobs::run(command, &client, cli.output).await,
         Command::Queue(command) => queue::run(command, &client, cli.output).await,
         Command::Projection(command) => projection::run(command, &client, cli.output).await,
+        Command::Backup(arguments) => backup::run(arguments, &client, &cli.data, cli.output).await,
         Command::Store(command) => store::run(command, &cli.data, cli.output),
         Command::Version => status::version(&client, cli.output).await,
     };
@@ -88,6 +91,11 @@ fn exit_status(error: &CallError) -> u8 {
             404 => 3,
             401 | 403 => 4,
             409 | 412 => 6,
+            _ => 1,
+        },
+        CallError::Backup(error) => match **error {
+            kit::backup::Error::NoSuchBackup { .. } => 3,
+            kit::backup::Error::Running { .. } | kit::backup::Error::Interrupted { .. } => 6,
             _ => 1,
         },
         CallError::Degraded | CallError::Broken(_) => 1,

@@ -1,5 +1,6 @@
 //! The commands, one file a topic.
 
+pub(crate) mod backup;
 pub(crate) mod jobs;
 pub(crate) mod projection;
 pub(crate) mod queue;
