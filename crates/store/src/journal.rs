@@ -24,6 +24,8 @@ use crate::error::OpenError;
 pub(crate) enum AppendError {
     /// There is no room. The journal is as before.
     Full,
+    /// There is no room, not even to cut off what was written: nobody may go on from here.
+    Stuck(io::Error),
     /// Nobody knows what is on the disk.
     Io(io::Error),
 }
@@ -75,6 +77,7 @@ pub(crate) struct Keep {
 
 #[derive(Debug)]
 struct Segment {
+    first_sequence: u64,
     path: PathBuf,
     file: File,
     salt: u64,
@@ -92,6 +95,9 @@ impl Journal {
     ) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Io { path: folder.to_owned(), source };
         fs::create_dir_all(folder).map_err(failed)?;
+        // Who gave its name to a segment may have been killed before the name was durable: nothing is acknowledged in
+        // what a power cut could take away with its name. The same holds for the folder itself.
+        sync_folder(folder).and_then(|()| folder.parent().map_or(Ok(()), sync_folder)).map_err(failed)?;
         // A crash while a segment was made: it was never part of the journal.
         match fs::remove_file(folder.join(UNFINISHED)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
@@ -134,6 +140,11 @@ impl Journal {
         }
     }
 
+    /// The first group of the newest segment.
+    pub(crate) fn segment(&self) -> u64 {
+        self.current.first_sequence
+    }
+
     /// The sequence of the last group.
     pub(crate) fn last_sequence(&self) -> u64 {
         self.last_sequence
@@ -174,8 +185,11 @@ impl Journal {
             Ok(()) => {}
             Err(error) if is_full(&error) => {
                 // What was written of it could be whole: it was not acknowledged, so it must not be found.
-                self.current.cut().map_err(AppendError::Io)?;
-                return Err(AppendError::Full);
+                return Err(match self.current.cut() {
+                    Ok(()) => AppendError::Full,
+                    Err(error) if is_full(&error) => AppendError::Stuck(error),
+                    Err(error) => AppendError::Io(error),
+                });
             }
             Err(error) => return Err(AppendError::Io(error)),
         }
@@ -233,7 +247,7 @@ impl Segment {
         })?;
         fs::rename(&unfinished, &path)?;
         sync_folder(folder)?;
-        Ok(Self { path, file, salt, bytes, position: SEGMENT_HEADER_BYTES as u64 })
+        Ok(Self { first_sequence, path, file, salt, bytes, position: SEGMENT_HEADER_BYTES as u64 })
     }
 
     fn prepare(path: &Path, first_sequence: u64, bytes: u64) -> io::Result<(File, u64)> {

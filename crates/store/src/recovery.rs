@@ -49,9 +49,9 @@ pub(crate) enum SyncError {
 }
 
 /// Syncs the engine, and notes, durably, up to which group it is synced: the journal may forget those.
-pub(crate) fn sync_engine(engine: &Engine, state: &mut StateFile, applied: u64) -> Result<(), SyncError> {
+pub(crate) fn sync_engine(engine: &Engine, state: &mut StateFile, applied: u64, segment: u64) -> Result<(), SyncError> {
     engine.flush()?;
-    state.set(State { synced: applied, ..state.state() })?;
+    state.set(State { synced: applied, segment, ..state.state() })?;
     engine.apply(&[(synced_key(), number(applied))])?;
     // Without the note an opening would look in the journal for what was removed from it.
     engine.flush()?;
@@ -119,6 +119,9 @@ fn open(places: &Places<'_>, options: &Options, found: Option<StateFile>) -> Res
     };
     let journal = Journal::open(&places.journal, options.segment_bytes, seen.synced, &mut apply)?;
     let last = journal.last_sequence();
+    if let Some(state) = found.as_ref().map(StateFile::state).filter(|it| it.segment > journal.segment()) {
+        return Err(damaged(format!("the segment that begins with group {} is missing", state.segment)));
+    }
     if seen.applied > last {
         let applied = seen.applied;
         return Err(damaged(format!("the journal ends at group {last}, but the engine has seen group {applied}")));
@@ -138,7 +141,7 @@ fn open(places: &Places<'_>, options: &Options, found: Option<StateFile>) -> Res
     let of_state = |source| OpenError::Io { path: places.folder.to_owned(), source };
     if replayed > 0 {
         tracing::info!(groups = replayed, folder = %places.journal.display(), "replayed the journal");
-        sync_engine(&engine, &mut state, last).map_err(|error| match error {
+        sync_engine(&engine, &mut state, last, journal.segment()).map_err(|error| match error {
             SyncError::Engine(error) => failed(error),
             SyncError::State(source) => of_state(source),
         })?;
@@ -170,11 +173,14 @@ impl Seen {
         let applied = read(applied_key())?.unwrap_or(0);
         let own_epoch = read(epoch_key())?;
         let epoch = own_epoch.or(state.map(|state| state.epoch));
+        let noted = state.map_or(0, |state| state.synced);
         // sled takes the first bytes that it cannot read for the end of its log, and forgets what comes after.
-        if let Some(state) = state.filter(|state| state.synced > applied) {
-            let reason = format!("it has seen group {applied}, though group {} was synced", state.synced);
+        if noted > applied {
+            let reason = format!("it has seen group {applied}, though group {noted} was synced");
             return Err(OpenError::Damaged { path: places.engine.clone(), reason });
         }
+        // The engine's own note is the younger one, and may have been lost in a crash.
+        let synced = synced.max(noted);
         Ok(Self { synced, applied, epoch, has_epoch: own_epoch.is_some() })
     }
 }

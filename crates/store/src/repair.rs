@@ -119,7 +119,8 @@ fn build(places: &Places<'_>, options: &Options, state: Option<State>, base: &Ba
         changes.push((applied_key(), number(sequence)));
         engine.apply(changes).map_err(at_open)
     };
-    let last = Journal::open(&places.journal, options.segment_bytes, begin, &mut apply)?.last_sequence();
+    let journal = Journal::open(&places.journal, options.segment_bytes, begin, &mut apply)?;
+    let last = journal.last_sequence();
     if let Some(state) = state.filter(|state| state.synced > last) {
         let reason = format!("it ends at group {last}, though group {} was there", state.synced);
         return Err(OpenError::Damaged { path: places.journal.clone(), reason });
@@ -130,7 +131,7 @@ fn build(places: &Places<'_>, options: &Options, state: Option<State>, base: &Ba
         Found::Whole(file) => file,
         Found::Missing | Found::Unreadable => StateFile::create(places.folder, state)?,
     };
-    sync_engine(&engine, &mut file, last).map_err(|error| match error {
+    sync_engine(&engine, &mut file, last, journal.segment()).map_err(|error| match error {
         SyncError::Engine(error) => at_open(error),
         SyncError::State(source) => failed(source),
     })?;
@@ -214,7 +215,7 @@ fn journal(
         Found::Whole(file) => file,
         Found::Missing | Found::Unreadable => return Err(damage),
     };
-    sync_engine(&engine, &mut file, last).map_err(|error| match error {
+    sync_engine(&engine, &mut file, last, last + 1).map_err(|error| match error {
         SyncError::Engine(error) => failed(error),
         SyncError::State(source) => of_folder(source),
     })?;

@@ -1,7 +1,7 @@
 //! What a store knows of itself outside the engine: in `state`, two slots of which the newer whole one holds.
 //!
-//! Slot (at 0 and at 4096): magic (8), serial (8), format (4), flags (4), lineage (8), epoch (8), synced (8), CRC32C of
-//! these (4). Numbers are little-endian. Writing one slot leaves the other as it was: a torn write loses nothing.
+//! Slot (at 0 and at 4096): magic (8), serial (8), format (4), flags (4), lineage (8), epoch (8), synced (8), segment (8),
+//! CRC32C of these (4). Numbers are little-endian. Writing one slot leaves the other as it was: a torn write loses nothing.
 
 use std::fs::File;
 use std::io;
@@ -16,7 +16,7 @@ pub(crate) const FORMAT: u32 = 2;
 
 const NAME: &str = "state";
 const MAGIC: &[u8; 8] = b"DjSState";
-const SLOT_BYTES: usize = 52;
+const SLOT_BYTES: usize = 60;
 const SLOT_OFFSETS: [u64; 2] = [0, 4096];
 const FILE_BYTES: u64 = 8192;
 const FLAG_DAMAGED: u32 = 1;
@@ -33,6 +33,8 @@ pub(crate) struct State {
     pub epoch: u64,
     /// Up to which group the engine was synced: one that has seen less has lost something.
     pub synced: u64,
+    /// The first group of a segment that was there: one that ends before it has lost its last segment.
+    pub segment: u64,
     /// Whether the engine was caught giving what cannot be.
     pub damaged: bool,
     /// Whether the store was closed in order: there is nothing that only the journal has.
@@ -42,7 +44,7 @@ pub(crate) struct State {
 impl State {
     /// Of a new history, or of one whose logs have an epoch already.
     pub(crate) fn new(epoch: u64, synced: u64) -> Self {
-        Self { format: FORMAT, lineage: rand::random(), epoch, synced, damaged: false, clean: false }
+        Self { format: FORMAT, lineage: rand::random(), epoch, synced, segment: 0, damaged: false, clean: false }
     }
 }
 
@@ -133,15 +135,16 @@ fn encode(serial: u64, state: State) -> [u8; SLOT_BYTES] {
     out[24..32].copy_from_slice(&state.lineage.to_le_bytes());
     out[32..40].copy_from_slice(&state.epoch.to_le_bytes());
     out[40..48].copy_from_slice(&state.synced.to_le_bytes());
-    let crc = crc32c::crc32c(&out[..48]);
-    out[48..].copy_from_slice(&crc.to_le_bytes());
+    out[48..56].copy_from_slice(&state.segment.to_le_bytes());
+    let crc = crc32c::crc32c(&out[..56]);
+    out[56..].copy_from_slice(&crc.to_le_bytes());
     out
 }
 
 fn decode(bytes: &[u8; SLOT_BYTES]) -> Option<(u64, State)> {
     let u32_at = |at: usize| bytes.get(at..)?.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
     let u64_at = |at: usize| bytes.get(at..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
-    if !bytes.starts_with(MAGIC) || u32_at(48)? != crc32c::crc32c(&bytes[..48]) {
+    if !bytes.starts_with(MAGIC) || u32_at(56)? != crc32c::crc32c(&bytes[..56]) {
         return None;
     }
     let state = State {
@@ -151,6 +154,7 @@ fn decode(bytes: &[u8; SLOT_BYTES]) -> Option<(u64, State)> {
         lineage: u64_at(24)?,
         epoch: u64_at(32)?,
         synced: u64_at(40)?,
+        segment: u64_at(48)?,
     };
     Some((u64_at(8)?, state))
 }
@@ -160,7 +164,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    const STATE: State = State { format: FORMAT, lineage: 1, epoch: 2, synced: 3, damaged: false, clean: true };
+    const STATE: State =
+        State { format: FORMAT, lineage: 1, epoch: 2, synced: 3, segment: 4, damaged: false, clean: true };
 
     fn found(folder: &Path) -> Option<State> {
         match StateFile::find(folder).unwrap() {

@@ -111,6 +111,9 @@ impl Writer {
                 Some(Command::Pin { reply }) => self.pin(reply),
                 Some(Command::Write { .. }) | None => {}
             }
+            if !closed && self.commands.is_empty() {
+                self.mark();
+            }
         }
         if !closed {
             self.close();
@@ -123,10 +126,16 @@ impl Writer {
         if let Err(error) = self.shared.engine.get(&applied_key()) {
             self.engine_failed(&error);
         }
-        if let Err(error) = self.journal.mark() {
-            self.stop("the journal cannot be marked", &error);
-        }
         self.shared.room.admission();
+    }
+
+    /// Before the writer rests: a kill now leaves the mark, a busy writer's next group is as good.
+    fn mark(&mut self) {
+        match self.journal.mark() {
+            // Without room for it there is none: it is only for damage.
+            Err(error) if !is_full(&error) => self.stop("the journal cannot be marked", &error),
+            _ => {}
+        }
     }
 
     /// Syncs everything, and notes that nothing is in the journal only.
@@ -237,6 +246,7 @@ impl Writer {
         match self.journal.append(changes) {
             Ok(sequence) => Ok(sequence),
             Err(AppendError::Full) => Err(WriteError::Full),
+            Err(AppendError::Stuck(error)) => self.full(&error),
             Err(AppendError::Io(error)) => self.stop("the journal cannot be written", &error),
         }
     }
@@ -246,6 +256,7 @@ impl Writer {
         match self.journal.roll(changes) {
             Ok(()) => {}
             Err(AppendError::Full) => return Err(WriteError::Full),
+            Err(AppendError::Stuck(error)) => self.full(&error),
             Err(AppendError::Io(error)) => self.stop("the journal cannot be continued", &error),
         }
         self.sync();
@@ -254,7 +265,7 @@ impl Writer {
 
     fn sync(&mut self) {
         let last = self.journal.last_sequence();
-        let synced = sync_engine(&self.shared.engine, &mut self.shared.lock_state(), last);
+        let synced = sync_engine(&self.shared.engine, &mut self.shared.lock_state(), last, self.journal.segment());
         match synced {
             Ok(()) => {}
             Err(SyncError::Engine(error)) => self.engine_failed(&error),
@@ -284,10 +295,7 @@ impl Writer {
     /// The engine has less than the journal: the process cannot go on with it.
     fn engine_failed(&self, error: &EngineError) -> ! {
         match error {
-            EngineError::Full(_) => {
-                self.shared.room.give_up();
-                damage::stop(&self.shared.folder, "the disk is full", error, EXIT_CODE_FULL)
-            }
+            EngineError::Full(_) => self.full(error),
             EngineError::Io(_) => self.stop("the engine has failed", error),
             EngineError::Damaged(reason) => {
                 damage::note_and_stop(&self.shared.folder, &mut self.shared.lock_state(), reason)
@@ -297,10 +305,15 @@ impl Writer {
 
     fn state_failed(&self, error: &io::Error) -> ! {
         if is_full(error) {
-            self.shared.room.give_up();
-            damage::stop(&self.shared.folder, "the disk is full", error, EXIT_CODE_FULL)
+            self.full(error);
         }
         self.stop("the state cannot be written", error)
+    }
+
+    /// The next opening has the ballast's room to set things right.
+    fn full(&self, error: &dyn std::fmt::Display) -> ! {
+        self.shared.room.give_up();
+        damage::stop(&self.shared.folder, "the disk is full", error, EXIT_CODE_FULL)
     }
 
     /// After a failed write or sync nobody knows what is on the disk: nothing is acknowledged any more.

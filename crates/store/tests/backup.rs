@@ -243,8 +243,8 @@ async fn a_newer_format_is_refused_and_nothing_changed() {
     let mut bytes = fs::read(&path).unwrap();
     for offset in [0, 4096] {
         bytes[offset + 16] = 99;
-        let crc = crc32c::crc32c(&bytes[offset..offset + 48]);
-        bytes[offset + 48..offset + 52].copy_from_slice(&crc.to_le_bytes());
+        let crc = crc32c::crc32c(&bytes[offset..offset + 56]);
+        bytes[offset + 56..offset + 60].copy_from_slice(&crc.to_le_bytes());
     }
     fs::write(&path, &bytes).unwrap();
     let refused = Store::open(folder.path(), options());

@@ -218,7 +218,7 @@ fn no_barrier_of_the_engine_is_a_sync_file_range() {
             owed.remove(&thread);
         }
     }
-    assert!(barriers > 10, "{barriers} barriers");
+    assert!(barriers >= 4, "{barriers} barriers");
     assert!(owed.is_empty(), "barriers without a sync");
 }
 
@@ -261,6 +261,8 @@ fn with_one_writer_each_answer_has_its_own_sync() {
         };
         if line.contains("unfinished ...>") {
             begun.insert(thread, of_journal);
+        } else if of_journal && line.contains("\"DjSm") {
+            // The mark behind the last group is for damage only.
         } else if of_journal && line.contains("pwrite64") {
             (written, synced) = (true, false);
         } else if of_journal && line.contains("fdatasync") {

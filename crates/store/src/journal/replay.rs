@@ -1,6 +1,7 @@
 //! Reading the journal at open.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::record::{self, Found, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader};
@@ -144,7 +145,11 @@ fn list_all(folder: &Path) -> Result<(Vec<(u64, PathBuf)>, Option<PathBuf>), Ope
     let failed = |source| OpenError::Io { path: folder.to_owned(), source };
     let mut stranger = None;
     let mut segments = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((segments, stranger)),
+        entries => entries.map_err(failed)?,
+    };
+    for entry in entries {
         let path = entry.map_err(failed)?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if name == UNFINISHED {
@@ -212,5 +217,13 @@ fn take_up(path: &Path, bytes: &[u8], header: SegmentHeader, scanned: &Scanned) 
     // A group may have been written, and the process killed before its sync: it is in the engine from now on, so it
     // must not vanish from here.
     file.sync_all()?;
-    Ok(Segment { path: path.to_owned(), file, salt: header.salt, bytes: header.bytes, position: end as u64 })
+    let first_sequence = header.first_sequence;
+    Ok(Segment {
+        first_sequence,
+        path: path.to_owned(),
+        file,
+        salt: header.salt,
+        bytes: header.bytes,
+        position: end as u64,
+    })
 }

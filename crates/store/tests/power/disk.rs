@@ -92,6 +92,7 @@ pub(crate) struct Disk {
     wanted: usize,
     images: Vec<Image>,
     random: StdRng,
+    is_traced: bool,
 }
 
 /// What a descriptor stands for.
@@ -109,7 +110,8 @@ impl Disk {
         let folders = BTreeMap::from([(PathBuf::new(), Folder::default())]);
         let (inodes, files, images) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         let (events, answered, begun) = (0, 0, 0);
-        Self { root, device, inodes, files, folders, events, answered, begun, wanted, images, random }
+        let is_traced = std::env::var_os("STORE_POWER_TRACE").is_some();
+        Self { root, device, inodes, files, folders, events, answered, begun, wanted, images, random, is_traced }
     }
 
     /// Says how far the history is; answers how many writes and syncs there were.
@@ -162,15 +164,21 @@ impl Disk {
             true => self.images.len(),
             false => usize::try_from(self.random.random_range(0..self.events)).unwrap(),
         };
-        if place < self.wanted {
+        let traced = self.is_traced;
+        if place < self.wanted || traced {
             let name = match target {
                 Target::File(id) => self.name_of(*id),
                 Target::Folder(path) => path.display().to_string(),
             };
-            let image = self.image(format!("{what} {name}"));
-            match self.images.get_mut(place) {
-                Some(old) => *old = image,
-                None => self.images.push(image),
+            if traced {
+                eprintln!("{} {what} {name}, answered {}, begun {}", self.events, self.answered, self.begun);
+            }
+            if place < self.wanted {
+                let image = self.image(format!("{what} {name}"));
+                match self.images.get_mut(place) {
+                    Some(old) => *old = image,
+                    None => self.images.push(image),
+                }
             }
         }
     }

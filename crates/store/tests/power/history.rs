@@ -47,21 +47,26 @@ pub(crate) struct Shape {
     text_bytes: usize,
     changes: usize,
     segment_bytes: u64,
+    /// The journal is kept for a backup that never comes, and given up when it is too long.
+    journal_keep_bytes: u64,
     pub(crate) steps: usize,
 }
 
 impl Shape {
     /// Small histories in small segments; now and then one that fills several segments of the engine too.
     pub(crate) fn random(random: &mut StdRng) -> Self {
-        match random.random_range(0..10) {
-            0 => Self { keys: 400, text_bytes: 6900, changes: 40, segment_bytes: 128 << 10, steps: 40 },
-            1..4 => Self { keys: 40, text_bytes: 900, changes: 12, segment_bytes: 16 << 10, steps: 25 },
-            _ => Self { keys: 12, text_bytes: 60, changes: 6, segment_bytes: 1500, steps: 15 },
-        }
+        let (keys, text_bytes, changes, segment_bytes, steps) = match random.random_range(0..10) {
+            0 => (400, 6900, 40, 128 << 10, 40),
+            1..4 => (40, 900, 12, 16 << 10, 25),
+            _ => (12, 60, 6, 1500, 15),
+        };
+        let journal_keep_bytes = *[0, segment_bytes * 3].choose(random).unwrap();
+        Self { keys, text_bytes, changes, segment_bytes, journal_keep_bytes, steps }
     }
 
     pub(crate) fn options(self) -> Options {
-        Options { segment_bytes: self.segment_bytes, cache_bytes: 1 << 20, ..Options::default() }
+        let Self { segment_bytes, journal_keep_bytes, .. } = self;
+        Options { segment_bytes, journal_keep_bytes, cache_bytes: 1 << 20, ..Options::default() }
     }
 }
 

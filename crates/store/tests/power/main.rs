@@ -1,7 +1,8 @@
 //! Power cuts and kills at every write and sync: nothing acknowledged is lost, and what was not is there whole, in
 //! order, or not at all. The journal and the engine both work on a file layer that drops what was not synced.
 //!
-//! `STORE_POWER_HISTORIES` sets how many histories (short by default), `STORE_POWER_SEED` repeats one. The engine
+//! `STORE_POWER_HISTORIES` sets how many histories (short by default), `STORE_POWER_SEED` repeats one, and
+//! `STORE_POWER_TRACE=1` shows each write and sync on the way. The engine
 //! writes in threads of its own, so a seed repeats the batches and the tearing, and almost always the moment: the
 //! moment and the damaged folder are printed and kept as well.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
@@ -26,7 +27,7 @@ use crate::history::{Book, Shape, State};
 const HISTORIES: u64 = 240;
 /// One history in so many is cut at each of its writes and syncs; of the others some moments are taken.
 const EVERY_MOMENT: u64 = 40;
-const MOMENTS: usize = 6;
+const MOMENTS: usize = 4;
 /// Cuts in the recovery from a cut, and in the recovery from that.
 const DEPTH: usize = 2;
 
@@ -87,7 +88,7 @@ fn recover(image: &Image, book: &Book, shape: Shape, dice: &mut StdRng, depth: u
     let root = TempDir::new().unwrap();
     let cut = if dice.random_bool(0.3) { Cut::Kill } else { Cut::Power };
     let tearing = dice.random();
-    let disk = image.after(cut, root.path(), random(tearing, 3), if depth > 0 { 2 } else { 0 });
+    let disk = image.after(cut, root.path(), random(tearing, 3), usize::from(depth > 0));
     watch(Some(disk));
     calls::progress(image.answered, image.begun);
     let (mut after, mut opened) = (book.clone(), 0);
@@ -105,6 +106,9 @@ fn recover(image: &Image, book: &Book, shape: Shape, dice: &mut StdRng, depth: u
         opened = calls::progress(place, place);
         history::run(store, shape, steps, dice, &mut after).await;
     };
+    if std::env::var_os("STORE_POWER_TRACE").is_some() {
+        eprintln!("{cut:?} before event {}, {}: opened after it, {depth} more", image.event, image.what);
+    }
     let outcome = catch_unwind(AssertUnwindSafe(|| session(root.path(), shape, work, close)));
     let disk = watch(None).unwrap();
     if let Err(panic) = outcome {
