@@ -17,27 +17,11 @@ use proto::events::VideoProfile;
 use proto::{ChannelId, UserId, VideoId};
 use serde_json::json;
 use support::World;
+use support::random::{Random, number};
 
 const PEOPLE: usize = 12;
 const VIDEOS: usize = 4;
 const RATINGS: [&str; 3] = ["like", "dislike", "none"];
-
-/// A small generator (xorshift64*), so that a seed repeats a run.
-#[derive(Clone)]
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % end
-    }
-}
-
-fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
 
 /// One person rates one video after the other, repeating a fifth of it, and each as often as it takes to be answered.
 async fn one_person(
@@ -72,7 +56,7 @@ async fn counts_are_right(world: &World, disturb: impl AsyncFn(&mut Random)) {
     let seed = number("DJSTREAM_TEST_SEED", std::process::id().into());
     eprintln!("DJSTREAM_TEST_SEED={seed}");
     let interactions = number("DJSTREAM_TEST_INTERACTIONS", 1_200) as usize / PEOPLE;
-    let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let mut random = Random::new(seed);
     let owner = world.user("owner").await;
     let mut videos = Vec::new();
     for time in 0..VIDEOS {
@@ -82,11 +66,10 @@ async fn counts_are_right(world: &World, disturb: impl AsyncFn(&mut Random)) {
     for number in 0..PEOPLE {
         people.push(world.user(&format!("user{number}")).await);
     }
-    let seeds: Vec<u64> = people.iter().map(|_| random.below(usize::MAX) as u64 | 1).collect();
+    let chances: Vec<Random> = people.iter().map(|_| random.fork()).collect();
     let done = AtomicBool::new(false);
     let rating = async {
-        let all =
-            people.iter().zip(&seeds).map(|(who, seed)| one_person(world, who, &videos, interactions, Random(*seed)));
+        let all = people.iter().zip(chances).map(|(who, chance)| one_person(world, who, &videos, interactions, chance));
         let said = futures_util::future::join_all(all).await;
         done.store(true, Ordering::Relaxed);
         said

@@ -1,6 +1,8 @@
 //! The service under test with its neighbours: small real servers over real stores, on real Unix sockets.
 #![allow(clippy::unwrap_used, missing_docs, dead_code, unreachable_pub)]
 
+pub mod random;
+
 use std::collections::HashMap;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -89,7 +91,7 @@ impl World {
         let context = context(&self.folder, &shutdown);
         let task = tokio::spawn(async move { interaction::run(context).await.unwrap() });
         *self.service.lock().unwrap() = Some((shutdown, task));
-        self.eventually(async || self.ask(Method::GET, "/internal/health", None, None).await.status == 204).await;
+        self.eventually(async || self.ask(Method::GET, "/internal/health", None, None).await.status.is_success()).await;
     }
 
     pub async fn stop_service(&self) {
@@ -121,9 +123,11 @@ impl World {
     /// Starts the service as a process of its own: `test` is a test of this binary that calls [`be_the_service`].
     pub async fn start_process(&self, test: &str) {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args([test, "--exact", "--nocapture"]).env(SERVICE_FOLDER, self.folder.path()).stdout(Stdio::null());
+        command.args([test, "--exact", "--nocapture"]).env(SERVICE_FOLDER, self.folder.path());
+        // It ends with this process, whose end of the pipe closes, however that ends.
+        command.stdin(Stdio::piped()).stdout(Stdio::null());
         *self.process.lock().unwrap() = Some(command.spawn().unwrap());
-        self.eventually(async || self.ask(Method::GET, "/internal/health", None, None).await.status == 204).await;
+        self.eventually(async || self.ask(Method::GET, "/internal/health", None, None).await.status.is_success()).await;
     }
 
     /// `kill -9`
@@ -131,6 +135,11 @@ impl World {
         let mut process = self.process.lock().unwrap().take().unwrap();
         process.kill().unwrap();
         process.wait().unwrap();
+    }
+
+    /// The service, as its neighbours call it.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
     }
 
     /// A new account, told by the gateway.
@@ -246,13 +255,8 @@ impl World {
     async fn log<E: serde::de::DeserializeOwned>(&self, log: &str, consumer: &str) -> Vec<E> {
         let (mut events, mut after) = (Vec::new(), 0);
         loop {
-            let path = format!("/internal/logs/{log}?consumer={consumer}&after={after}&wait=1");
-            // With nothing to read the owner would wait.
-            let page: logs::LogPage<E> =
-                match tokio::time::timeout(Duration::from_millis(100), self.peer.get(&path)).await {
-                    Ok(page) => page.unwrap(),
-                    Err(_) => return events,
-                };
+            let path = format!("/internal/logs/{log}?consumer={consumer}&after={after}&wait=0");
+            let page: logs::LogPage<E> = self.peer.get(&path).await.unwrap();
             let Some(last) = page.events.last() else { return events };
             after = last.sequence;
             let end = after >= page.head;
@@ -303,8 +307,14 @@ const SERVICE_FOLDER: &str = "DJSTREAM_TEST_SERVICE_FOLDER";
 /// Runs the service for [`World::start_process`] until it is killed; returns at once in a test run.
 pub async fn be_the_service() {
     let Some(folder) = std::env::var_os(SERVICE_FOLDER) else { return };
+    std::thread::spawn(|| {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        std::process::exit(0);
+    });
     let data = DataFolder::open(folder.as_ref()).unwrap();
-    interaction::run(Context::new(config(), data, Shutdown::new())).await.unwrap();
+    let mut config = config();
+    config.limits.comments_per_minute = 1_000_000;
+    interaction::run(Context::new(config, data, Shutdown::new())).await.unwrap();
 }
 
 impl Answer {
