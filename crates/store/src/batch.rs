@@ -149,9 +149,10 @@ impl Batch {
     }
 
     /// Ends a job, in the batch of its effect. Refuses the batch unless the lease is still ours: no effect twice.
+    /// The batch is [essential](Self::essential): what was taken on is finished.
     pub fn complete<J>(self, leased: &Leased<J>) -> Self {
         let Leased { queue, id, lease, .. } = *leased;
-        self.with(queue, Operation::Complete { queue, id, lease })
+        self.essential().with(queue, Operation::Complete { queue, id, lease })
     }
 
     /// Says that the work failed. The job is due again after a delay that doubles with each failure,

@@ -171,7 +171,7 @@ impl Sessions {
         let mut ended = self.list(user)?;
         ended.sort_by_key(|session| std::cmp::Reverse(session.last_seen_at));
         let ended: Vec<SessionId> = ended.iter().skip(SESSIONS_PER_USER_MAX - 1).map(|session| session.id).collect();
-        let batch = ended.iter().fold(more, |batch, old| without(batch, user, *old));
+        let batch = ended.iter().fold(more.essential(), |batch, old| without(batch, user, *old));
         let batch = batch.assert_present(USERS, &user.bytes()).put(SESSIONS, &id.bytes(), &record).put(
             SESSIONS_BY_USER,
             &(user.bytes(), id.bytes()),
@@ -249,7 +249,7 @@ impl Sessions {
             ..record.clone()
         };
         let key = record.id.bytes();
-        let batch = Batch::new().assert_equal(SESSIONS, &key, &record).put(SESSIONS, &key, &next);
+        let batch = Batch::new().essential().assert_equal(SESSIONS, &key, &record).put(SESSIONS, &key, &next);
         match self.store.write(batch).await {
             Ok(_) => {}
             // Ended in between.
@@ -345,7 +345,7 @@ impl Sessions {
 }
 
 fn without(batch: Batch, user: UserId, id: SessionId) -> Batch {
-    batch.delete(SESSIONS, &id.bytes()).delete(SESSIONS_BY_USER, &(user.bytes(), id.bytes()))
+    batch.essential().delete(SESSIONS, &id.bytes()).delete(SESSIONS_BY_USER, &(user.bytes(), id.bytes()))
 }
 
 /// Compares hashes in the same time whether they are alike or not.

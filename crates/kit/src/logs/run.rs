@@ -173,8 +173,9 @@ impl<'a, E: DeserializeOwned + Send + 'static> Run<'a, E> {
         Ok(())
     }
 
+    /// What its owner has taken reaches everybody, on a nearly full disk as well: deletions above all.
     pub(super) async fn put(&self, batch: Batch) -> Result<(), Trouble> {
-        self.store.write(batch).await.map(|_| ()).map_err(|error| Trouble::of_write(&error))
+        self.store.write(batch.essential()).await.map(|_| ()).map_err(|error| Trouble::of_write(&error))
     }
 
     /// Moves an event to the dead ones. Says whether that worked.

@@ -57,6 +57,7 @@ impl Service {
         let record = &old.record;
         let owner = record.owner.bytes();
         let mut batch = Batch::new()
+            .essential()
             .assert_equal(VIDEOS, &key, record)
             .delete(VIDEOS, &key)
             .delete_text(ABOUTS, &key)
