@@ -3,8 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { mkdtempSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, test } from 'node:test';
@@ -81,6 +80,49 @@ for (const format of formats) {
     const comments = `/api/videos/${then.original}/comments?sort=old`;
     assert.deepEqual(differences(then.answers.ben[comments], ben[comments]), []);
   });
+}
+
+test('a data folder of a newer format is refused by name, and nothing in it changes', async () => {
+  const server = await Server.start({ env, data: unpack(formats.at(-1)) });
+  servers.push(server);
+  assert.equal((await server.down()).code, 0);
+  const folder = join(server.data, 'interaction');
+  const state = readFileSync(join(folder, 'state'));
+  for (const slot of [0, 4096]) {
+    // Magic (8), serial (8), format (4), …, CRC-32C of the first 48 bytes.
+    state.writeUInt32LE(9_999, slot + 16);
+    state.writeUInt32LE(crc32c(state.subarray(slot, slot + 48)), slot + 48);
+  }
+  writeFileSync(join(folder, 'state'), state);
+  const before = fingerprint(folder);
+  const refused = await Promise.race([
+    server.up().then(() => undefined, (error) => error),
+    eventually('the log says why', () => /newer version \(format 9999, this one knows \d+\)/.test(server.log.join('\n'))),
+  ]);
+  assert.ok(refused, 'it must not get ready');
+  assert.match(server.log.join('\n'), /interaction was written by a newer version/);
+  if (server.process.exitCode === null) await server.down();
+  assert.deepEqual(fingerprint(folder), before);
+});
+
+/** Each file of a folder with the sum of its content. */
+function fingerprint(folder) {
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const sums = files.map(({ parentPath, path, name }) => {
+    const at = join(parentPath ?? path, name);
+    return `${at} ${sha256(readFileSync(at))}`;
+  });
+  return sums.toSorted();
+}
+
+/** CRC-32C (Castagnoli), bit by bit. */
+function crc32c(bytes) {
+  let crc = ~0;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit += 1) crc = (crc >>> 1) ^ (crc & 1 ? 0x82f63b78 : 0);
+  }
+  return ~crc >>> 0;
 }
 
 async function original(client, id) {
