@@ -170,27 +170,21 @@ impl Engine {
         Entries { entries: self.database.range(range), reverse, on_damage: self.on_damage.get().cloned() }
     }
 
-    /// Applies changes, puts before removals and the last change last. Not synced; a crash in between is mended by
-    /// the journal, which has them all. One by one: for each of its batches sled would write and sync twice, to make
-    /// atomic what is so already.
+    /// Applies changes in parts small enough for the engine. Not synced; a crash in between is mended by the journal,
+    /// which has them all. (One by one they would cost fewer syncs, but sled then cleans up too late: memory and file
+    /// grow without end.)
     pub(crate) fn apply(&self, changes: &[Change]) -> Result<(), EngineError> {
-        let Some((last, others)) = changes.split_last() else { return Ok(()) };
-        let puts = others.iter().filter(|(_, value)| value.is_some());
-        let removals = others.iter().filter(|(_, value)| value.is_none());
-        guarded(None, || {
-            for (count, (key, value)) in puts.chain(removals).chain([last]).enumerate() {
+        for part in changes.chunks(GROUP_OPERATIONS) {
+            let mut batch = sled::Batch::default();
+            for (key, value) in part {
                 match value {
-                    Some(value) => self.database.insert(key, value.as_slice()).map(drop)?,
-                    None => self.database.remove(key).map(drop)?,
-                }
-                // Else what was replaced is collected late, and memory grows without end.
-                if count % GROUP_OPERATIONS == GROUP_OPERATIONS - 1 {
-                    crossbeam_epoch::pin().flush();
+                    Some(value) => batch.insert(key.as_slice(), value.as_slice()),
+                    None => batch.remove(key.as_slice()),
                 }
             }
-            Ok(())
-        })?;
-        crossbeam_epoch::pin().flush();
+            guarded(None, || self.database.apply_batch(batch))?;
+            crossbeam_epoch::pin().flush();
+        }
         Ok(())
     }
 
