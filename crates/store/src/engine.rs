@@ -122,7 +122,8 @@ impl Engine {
         fs::create_dir_all(&unfinished).map_err(failed)?;
         let made = Self::open_made(&unfinished, CACHE_WHILE_MADE_BYTES)?;
         made.flush().map_err(|error| error.at_open(&unfinished))?;
-        drop(made);
+        // sled syncs once more when it ends, and asserts that it could.
+        catch_unwind(AssertUnwindSafe(|| drop(made))).map_err(|panic| failed(io::Error::other(panic_text(&*panic))))?;
         fs::rename(&unfinished, folder).map_err(failed)?;
         folder.parent().map_or(Ok(()), sync_folder).map_err(failed)
     }
