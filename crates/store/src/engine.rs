@@ -15,11 +15,14 @@ use std::time::{Duration, Instant};
 
 use crate::error::{OpenError, ReadError};
 use crate::journal::{is_full, sync_folder};
-use crate::limits::GROUP_OPERATIONS;
 
 /// How long to wait for sled's lock. The caller holds the store's own, so only a sled of this process can
 /// have it: one that was dropped, and whose threads are ending.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Changes after which what they replaced is collected. One collection frees a few bags only: with fewer of them memory
+/// and file grow without end.
+const COLLECT_EVERY: usize = 16;
 
 /// Cache of an engine that is only made.
 const CACHE_WHILE_MADE_BYTES: u64 = 1 << 20;
@@ -119,7 +122,8 @@ impl Engine {
         fs::create_dir_all(&unfinished).map_err(failed)?;
         let made = Self::open_made(&unfinished, CACHE_WHILE_MADE_BYTES)?;
         made.flush().map_err(|error| error.at_open(&unfinished))?;
-        drop(made);
+        // sled syncs once more when it ends, and asserts that it could.
+        catch_unwind(AssertUnwindSafe(|| drop(made))).map_err(|panic| failed(io::Error::other(panic_text(&*panic))))?;
         fs::rename(&unfinished, folder).map_err(failed)?;
         folder.parent().map_or(Ok(()), sync_folder).map_err(failed)
     }
@@ -183,8 +187,7 @@ impl Engine {
                     Some(value) => self.database.insert(key, value.as_slice()).map(drop)?,
                     None => self.database.remove(key).map(drop)?,
                 }
-                // Else what was replaced is collected late, and memory grows without end.
-                if count % GROUP_OPERATIONS == GROUP_OPERATIONS - 1 {
+                if count % COLLECT_EVERY == COLLECT_EVERY - 1 {
                     crossbeam_epoch::pin().flush();
                 }
             }

@@ -150,9 +150,9 @@ impl Journal {
         self.last_sequence
     }
 
-    /// Reads what can be read above `after` of a journal that is damaged.
-    pub(crate) fn salvage(folder: &Path, after: u64) -> Result<Salvaged, OpenError> {
-        replay::salvage(folder, after)
+    /// Reads what can be read above `after` of a journal that is damaged, and that had a segment which began with `newest`.
+    pub(crate) fn salvage(folder: &Path, after: u64, newest: u64) -> Result<Salvaged, OpenError> {
+        replay::salvage(folder, after, newest)
     }
 
     /// What all segments take, in bytes.

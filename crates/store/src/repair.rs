@@ -195,7 +195,8 @@ fn journal(
     applied: u64,
     damage: OpenError,
 ) -> Result<String, OpenError> {
-    let salvaged = Journal::salvage(&places.journal, applied)?;
+    let newest = state.map_or(0, |state| state.segment);
+    let salvaged = Journal::salvage(&places.journal, applied, newest)?;
     let closed_in_order = state.is_some_and(|state| state.clean && state.synced == applied);
     let Salvaged { groups, is_complete } = salvaged;
     if !closed_in_order && !is_complete {

@@ -111,9 +111,6 @@ impl Writer {
                 Some(Command::Pin { reply }) => self.pin(reply),
                 Some(Command::Write { .. }) | None => {}
             }
-            if !closed && self.commands.is_empty() {
-                self.mark();
-            }
         }
         if !closed {
             self.close();
@@ -129,7 +126,7 @@ impl Writer {
         self.shared.room.admission();
     }
 
-    /// Before the writer rests: a kill now leaves the mark, a busy writer's next group is as good.
+    /// Before the last answers of a writer that will rest: a kill leaves the mark. A busy writer's next group is as good.
     fn mark(&mut self) {
         match self.journal.mark() {
             // Without room for it there is none: it is only for damage.
@@ -222,6 +219,9 @@ impl Writer {
             if let Err(error) = self.shared.engine.apply(&changes) {
                 self.engine_failed(&error);
             }
+        }
+        if self.commands.is_empty() {
+            self.mark();
         }
         self.signal(&group.effects);
         for (reply, Given { events, jobs }) in replies {

@@ -13,8 +13,8 @@ const ROWS: Table<u64, String> = Table::new("rows");
 const OVERWRITES: u64 = 300_000;
 /// How often each record is overwritten, on average.
 const EACH: u64 = 20;
-/// As many operations as one group takes.
-const GROUP: u64 = 256;
+/// As many operations as a batch may have: one group, which the engine must not get at once.
+const GROUP: u64 = 4096;
 /// Bytes of a record besides its text: the table's name, the key, MessagePack's head.
 const AROUND_BYTES: u64 = 6 + 8 + 2;
 /// What memory may grow by: the engine's cache of leaves, 16 MiB, need not be full after the first third.

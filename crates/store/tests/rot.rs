@@ -26,7 +26,7 @@ const KEYS: u32 = 1500;
 const FOLDER: &str = "STORE_ROT_FOLDER";
 const KEEP: &str = "STORE_ROT_KEEP";
 /// Positions of each file by default.
-const POSITIONS: usize = 10;
+const POSITIONS: usize = 6;
 const TOGETHER: usize = 3;
 /// A process that has not answered by then never will.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -98,6 +98,8 @@ fn make(left: Left, random: &mut StdRng) -> TempDir {
         if left.closed {
             store.close().await;
         }
+        // The mark behind the last group is written when it has been answered.
+        tokio::time::sleep(Duration::from_millis(100)).await;
         copy(made.path(), copied.path());
     });
     copied

@@ -101,7 +101,7 @@ pub(super) fn read(folder: &Path, after: u64, up_to: u64, apply: &mut Apply<'_>)
 
 /// Whatever can be read above `after`. It is complete when no segment is missing, cut or headless, and no group is
 /// missing below the last one that is known of.
-pub(super) fn salvage(folder: &Path, after: u64) -> Result<Salvaged, OpenError> {
+pub(super) fn salvage(folder: &Path, after: u64, newest: u64) -> Result<Salvaged, OpenError> {
     let (mut groups, mut is_complete, mut last_known) = (Vec::new(), true, after);
     let segments = list_all(folder)?.0;
     for (index, (first, path)) in segments.iter().enumerate() {
@@ -125,7 +125,8 @@ pub(super) fn salvage(folder: &Path, after: u64) -> Result<Salvaged, OpenError> 
         });
     }
     let last = after + groups.len() as u64;
-    Ok(Salvaged { is_complete: is_complete && !segments.is_empty() && last >= last_known, groups })
+    let has_newest = segments.last().is_some_and(|(first, _)| *first >= newest);
+    Ok(Salvaged { is_complete: is_complete && has_newest && last >= last_known, groups })
 }
 
 /// All segments in the order of their first sequences.

@@ -24,9 +24,9 @@ use crate::disk::{Cut, Disk, Image, random};
 use crate::history::{Book, Shape, State};
 
 /// Histories by default.
-const HISTORIES: u64 = 240;
+const HISTORIES: u64 = 200;
 /// One history in so many is cut at each of its writes and syncs; of the others some moments are taken.
-const EVERY_MOMENT: u64 = 40;
+const EVERY_MOMENT: u64 = 50;
 const MOMENTS: usize = 4;
 /// Cuts in the recovery from a cut, and in the recovery from that.
 const DEPTH: usize = 2;
