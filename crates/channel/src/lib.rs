@@ -21,6 +21,7 @@ mod worker;
 use kit::Context;
 use kit::http::SocketError;
 use kit::logs::Projections;
+use kit::queues::Queues;
 use store::OpenError;
 
 use crate::peers::Peers;
@@ -46,7 +47,8 @@ pub async fn run(context: Context) -> Result<(), RunError> {
     let service = Service::new(store.clone(), Peers::new(&context), Limits::of(&context.config));
     let projections = Projections::new("channel", &store);
     worker::start(&context, &service, &projections);
-    let routes = projections.beside(routes::routes(&context, &service));
+    let queues = Queues::new("channel", &store).with(service.intake());
+    let routes = queues.beside(projections.beside(routes::routes(&context, &service)));
     kit::run_service(&context, "channel", Some(store), routes).await?;
     Ok(())
 }

@@ -43,7 +43,7 @@ enum Command {
     /// List and retry the steps of processing.
     #[command(subcommand)]
     Jobs(jobs::Command),
-    /// Show the work queues.
+    /// Show the work queues; try again or drop what failed in them.
     #[command(subcommand)]
     Queue(queue::Command),
     /// What each service keeps of the others' data: list it, make it anew.

@@ -19,6 +19,7 @@ mod worker;
 use kit::Context;
 use kit::http::SocketError;
 use kit::logs::Projections;
+use kit::queues::Queues;
 use store::OpenError;
 
 use crate::peers::Peers;
@@ -44,7 +45,8 @@ pub async fn run(context: Context) -> Result<(), RunError> {
     let service = Service::new(store.clone(), Peers::new(&context), &context.config);
     let projections = Projections::new("interaction", &store);
     worker::start(&context, &service, &projections);
-    let routes = projections.beside(routes::routes(&context, &service));
+    let queues = Queues::new("interaction", &store).with(service.intake());
+    let routes = queues.beside(projections.beside(routes::routes(&context, &service)));
     kit::run_service(&context, "interaction", Some(store), routes).await?;
     Ok(())
 }

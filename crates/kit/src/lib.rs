@@ -20,6 +20,7 @@ pub mod paging;
 pub mod peer;
 pub mod problem;
 pub mod process;
+pub mod queues;
 pub mod removals;
 mod routes;
 mod service;

@@ -113,3 +113,6 @@ pub const BACKUP_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// A part of a backup that nobody asks about any more is dropped after this long.
 pub const BACKUP_PART_TTL: Duration = Duration::from_secs(6 * 3_600);
+
+/// What somebody is told to wait whose job has no place in a full queue, in seconds.
+pub const QUEUE_RETRY_AFTER_S: u32 = 5;

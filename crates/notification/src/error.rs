@@ -56,6 +56,7 @@ impl From<Error> for Problem {
             Error::TooManySockets { .. } => Self::new(codes::TOO_MANY, detail),
             Error::NotAWebSocket => Self::new(codes::INVALID_REQUEST, detail),
             Error::Ending => Self::new(codes::SERVICE_UNAVAILABLE, detail),
+            Error::Write(error @ WriteError::QueueFull { .. }) => kit::problem::of_write(&error),
             Error::Write(WriteError::Full) => Self::new(codes::DISK_FULL, "There is no room on the disk."),
             Error::Write(WriteError::Closed) => Self::new(codes::SERVICE_UNAVAILABLE, detail),
             Error::Read(_) | Error::Write(_) | Error::TaskLost => {

@@ -23,8 +23,9 @@ mod worker;
 
 use kit::http::SocketError;
 use kit::logs::Projections;
+use kit::queues::Queues;
 use kit::{Context, Peer, run_service};
-use store::{OpenError, Store};
+use store::OpenError;
 use tokio::sync::watch;
 
 use live::{Backlog, Live, Publisher};
@@ -71,8 +72,13 @@ pub async fn run(context: Context, process: usize) -> Result<(), RunError> {
 async fn run_home(context: Context) -> Result<(), RunError> {
     let store = kit::storage::open(&context, "notification").await?;
     let people = People::new(store.clone(), Peer::new(&context, "gateway"));
-    let (inboxes, news) = Inboxes::new(store.clone(), people, context.config.notification.inbox_entries)
-        .map_err(|error| RunError::Read(error.to_string()))?;
+    let (inboxes, news) = Inboxes::new(
+        store.clone(),
+        people,
+        context.config.notification.inbox_entries,
+        context.config.queues.notification,
+    )
+    .map_err(|error| RunError::Read(error.to_string()))?;
     live::host(&context)?;
     let (live, messages) = Live::connect(&context, Backlog::here(inboxes.clone()))?;
     let (connected, connections) = watch::channel(0_u64);
@@ -81,7 +87,8 @@ async fn run_home(context: Context) -> Result<(), RunError> {
     context.spawn("live", live.clone().run(messages, move || connected.send_modify(|count| *count += 1)));
     let projections = Projections::new("notification", &store);
     worker::start(&context, &inboxes, &projections);
-    let routes = projections.beside(routes::home(&inboxes, &live));
+    let queues = Queues::new("notification", &store).with(inboxes.intake());
+    let routes = queues.beside(projections.beside(routes::home(&inboxes, &live)));
     drop((inboxes, live));
     Ok(run_service(&context, &process_name(0), Some(store), routes).await?)
 }
@@ -94,4 +101,3 @@ async fn run_other(context: Context, process: usize) -> Result<(), RunError> {
     drop(live);
     Ok(run_service(&context, &process_name(process), None, routes).await?)
 }
-

@@ -45,8 +45,6 @@ pub(crate) fn home(inboxes: &Inboxes, live: &Live) -> Routes {
         .unify()
         .or(backlog(inboxes))
         .unify()
-        .or(queues(inboxes))
-        .unify()
         .or(removals(inboxes))
         .unify()
         .or(retry_removals(inboxes))
@@ -174,17 +172,7 @@ fn retry_removals(inboxes: &Inboxes) -> Routes {
     warp::path!("internal" / "removals" / UserId / "retry")
         .and(warp::post())
         .and(with(inboxes.clone()))
-        .then(async |user, inboxes: Inboxes| {
-            reply::no_content(inboxes.retry_removals(user, kit::clock::now()).await)
-        })
-        .boxed()
-}
-
-fn queues(inboxes: &Inboxes) -> Routes {
-    warp::path!("internal" / "queues")
-        .and(warp::get())
-        .and(with(inboxes.clone()))
-        .then(async |inboxes: Inboxes| reply::answer(inboxes.queues()))
+        .then(async |user, inboxes: Inboxes| reply::no_content(inboxes.retry_removals(user, kit::clock::now()).await))
         .boxed()
 }
 

@@ -28,6 +28,7 @@ use std::time::Duration;
 use kit::config::{Config, Sandbox};
 use kit::http::SocketError;
 use kit::logs::Projections;
+use kit::queues::Queues;
 use kit::{Context, clock};
 use store::{OpenError, ReadError};
 
@@ -89,7 +90,8 @@ pub async fn run_with_helper(context: Context, helper: PathBuf) -> Result<(), Ru
     let projections = Projections::new("video", &store);
     projections.add(Arc::new(discovery.clone()));
     worker::start(&context, &service, &discovery, &projections).await;
-    let routes = projections.beside(routes::routes(&context, &service, &discovery));
+    let queues = Queues::new("video", &store).with(service.intake());
+    let routes = queues.beside(projections.beside(routes::routes(&context, &service, &discovery)));
     kit::run_service(&context, "video", Some(store), routes).await?;
     Ok(())
 }

@@ -17,8 +17,6 @@ pub(super) fn routes(context: &Context, service: &Service) -> Routes {
         .unify()
         .or(relations(service))
         .unify()
-        .or(queues(service))
-        .unify()
         .or(removals(service))
         .unify()
         .or(retry_removals(service))
@@ -69,13 +67,5 @@ fn retry_removals(service: &Service) -> Routes {
         .then(async |user: UserId, service: Service| {
             reply::no_content(service.retry_removals(user, clock::now()).await)
         })
-        .boxed()
-}
-
-fn queues(service: &Service) -> Routes {
-    warp::path!("internal" / "queues")
-        .and(warp::get())
-        .and(with(service))
-        .then(async |service: Service| reply::answer(service.queues()))
         .boxed()
 }

@@ -70,7 +70,7 @@ impl Service {
             .put_text(ABOUTS, &id.bytes(), &about_text(&about))
             .put(OWNED, &(user.bytes(), id.bytes()), &())
             .add_bounded(OWNED_COUNT, &user.bytes(), 1, 0..=self.limits.channels)
-            .push(JOBS, Push::new(&Job::Announce(id)));
+            .push(self.intake(), Push::new(&Job::Announce(id)));
         let batch = remember(&self.store, batch, request.as_ref(), &answer, now)?;
         match self.store.write(batch).await {
             Ok(_) => Ok(answer),
@@ -117,7 +117,7 @@ impl Service {
                 .assert_equal(CHANNELS, &id.bytes(), &record)
                 .put(CHANNELS, &id.bytes(), &changed)
                 .put_text(ABOUTS, &id.bytes(), &about_text(&about))
-                .push(JOBS, Push::new(&Job::Announce(id)));
+                .push(self.intake(), Push::new(&Job::Announce(id)));
             match self.store.write(batch).await {
                 Ok(_) => {
                     let version = changed.version;

@@ -13,15 +13,14 @@ use std::sync::Arc;
 use kit::caller::Caller;
 use kit::config::Config;
 use kit::paging;
-use proto::api::instance::QueueDepth;
 use proto::api::{Page, Person};
 use proto::events::VideoProfile;
 use proto::{UserId, VideoId};
 use serde::Serialize;
-use store::{ReadError, Store, WriteError};
+use store::{Queue, ReadError, Store, WriteError};
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::data::{IdKey, JOBS, USERS, VIDEOS};
+use crate::data::{IdKey, JOBS, Job, USERS, VIDEOS};
 use crate::error::{Error, Result};
 use crate::peers::Peers;
 
@@ -47,6 +46,8 @@ pub(crate) struct Limits {
     pub playlists: i64,
     pub playlist_items: i64,
     pub subscriptions: i64,
+    /// Jobs that may wait before somebody is told to come back later.
+    pub jobs: u64,
 }
 
 /// Subscriptions of one person.
@@ -59,6 +60,7 @@ impl Limits {
             playlists: config.limits.playlists.into(),
             playlist_items: config.limits.playlist_items.into(),
             subscriptions: SUBSCRIPTIONS_MAX,
+            jobs: config.queues.channel,
         }
     }
 }
@@ -92,12 +94,9 @@ impl Service {
         Ok(profile.filter(|profile| profile.visible_to(caller.user, caller.role)))
     }
 
-    /// How full this service's queues are.
-    pub(crate) fn queues(&self) -> Result<Vec<QueueDepth>> {
-        let depth = self.store.queue(JOBS).depth()?;
-        let name = format!("channel/{}", JOBS.name());
-        let store::QueueDepth { ready, delayed, leased, dead } = depth;
-        Ok(vec![QueueDepth { name, ready, delayed, leased, dead }])
+    /// The queue, for those who can come back later.
+    pub(crate) const fn intake(&self) -> Queue<Job> {
+        JOBS.bounded(self.limits.jobs)
     }
 
     /// Reads that may take long, away from the threads that answer.

@@ -72,7 +72,7 @@ impl Service {
             .put(SUBSCRIBERS, &by_channel, &())
             .add(SUBSCRIBER_COUNT, &channel.bytes(), 1)
             .add_bounded(SUBSCRIPTION_COUNT, &user.bytes(), 1, 0..=self.limits.subscriptions)
-            .push(JOBS, Push::new(&Job::Announce(channel)))
+            .push(self.intake(), Push::new(&Job::Announce(channel)))
     }
 
     /// Ends a subscription. Without one, changes nothing.

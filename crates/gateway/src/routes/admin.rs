@@ -1,4 +1,4 @@
-//! `/api/admin/…`: people, deletions and queues.
+//! `/api/admin/…`: people and deletions.
 
 use kit::http::{Routes, filter, reply};
 use kit::paging::{self, PageQuery};
@@ -12,7 +12,7 @@ use crate::error::GatewayError;
 
 /// All of them.
 pub(super) fn routes(app: &App) -> Routes {
-    any_of([list(app), create(app), patch(app), delete(app), deletions(app), retry_deletion(app), queues(app)])
+    any_of([list(app), create(app), patch(app), delete(app), deletions(app), retry_deletion(app)])
 }
 
 fn list(app: &App) -> Routes {
@@ -65,14 +65,6 @@ fn retry_deletion(app: &App) -> Routes {
         .and(warp::post())
         .and(app.filter())
         .then(async |id: String, app: App| reply::no_content(app.retry_deletion(&id).await))
-        .boxed()
-}
-
-fn queues(app: &App) -> Routes {
-    warp::path!("api" / "admin" / "queues")
-        .and(warp::get())
-        .and(app.filter())
-        .then(async |app: App| reply::answer(app.queues().await))
         .boxed()
 }
 

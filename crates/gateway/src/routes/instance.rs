@@ -2,10 +2,8 @@
 
 use kit::http::{Routes, filter, reply};
 use kit::{Caller, Peer};
-use proto::Problem;
-use proto::api::Page;
 use proto::api::account::Role;
-use proto::api::instance::{Health, HealthStatus, QueueDepth, ServiceHealth};
+use proto::api::instance::{Health, HealthStatus, ServiceHealth};
 use proto::internal::StoreHealth;
 use proto::routes::Service as Owner;
 use warp::Filter;
@@ -66,20 +64,6 @@ impl App {
                 ServiceHealth { name, status: HealthStatus::Down, notes: note.into_iter().collect() }
             }
         }
-    }
-
-    /// Every service's queues. One that is away is left out: its queues are in its own store.
-    pub(super) async fn queues(&self) -> Result<Page<QueueDepth>, Problem> {
-        let asked = self.peers.all().map(|peer| async move { (peer, within(peer.get("/internal/queues")).await) });
-        let mut queues: Vec<QueueDepth> = Vec::new();
-        for (peer, answer) in futures_util::future::join_all(asked).await {
-            match answer {
-                Some(Ok::<Vec<QueueDepth>, Problem>(more)) => queues.extend(more),
-                Some(Err(problem)) if problem.status == 404 => {}
-                _ => tracing::warn!(service = peer.name(), "the queues of a service are not known"),
-            }
-        }
-        Ok(Page { items: queues, next_page_token: None })
     }
 }
 

@@ -10,6 +10,7 @@ mod instance;
 pub(crate) mod internal;
 mod me;
 mod projections;
+mod queues;
 mod tickets;
 
 use std::sync::Arc;
@@ -53,6 +54,7 @@ pub(crate) fn own(app: &App) -> Routes {
         admin::routes(app),
         backups::routes(app),
         projections::routes(app),
+        queues::routes(app),
         tickets::routes(app),
     ])
 }

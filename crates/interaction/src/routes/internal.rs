@@ -12,9 +12,7 @@ use crate::refill;
 use crate::service::Service;
 
 pub(super) fn routes(context: &Context, service: &Service) -> Routes {
-    queues(service)
-        .or(removals(service))
-        .unify()
+    removals(service)
         .or(retry_removals(service))
         .unify()
         .or(logs::routes_with_snapshot(context, &service.store, LOG, refill::snapshot()))
@@ -39,13 +37,5 @@ fn retry_removals(service: &Service) -> Routes {
         .then(async |user: UserId, service: Service| {
             reply::no_content(service.retry_removals(user, clock::now()).await)
         })
-        .boxed()
-}
-
-fn queues(service: &Service) -> Routes {
-    warp::path!("internal" / "queues")
-        .and(warp::get())
-        .and(with(service))
-        .then(async |service: Service| reply::answer(service.queues()))
         .boxed()
 }

@@ -65,7 +65,8 @@ impl Service {
         };
         let tell = self.told_of(caller, &video, &record, answered.and_then(|(_, author)| author), &text).await?;
         let answer = self.shown_comment(caller, &video, comment, record.clone()).await?;
-        let batch = addition(comment, &record, &video, tell, now);
+        let (batch, job) = addition(comment, &record, &video, tell, now);
+        let batch = batch.push(self.intake(), interaction(&job));
         let batch = remember(&self.store, batch, request.as_ref(), &answer, now)?;
         match self.store.write(batch).await {
             Ok(_) => Ok(answer),
@@ -272,7 +273,7 @@ fn addition(
     video: &VideoProfile,
     tell: Vec<(UserId, NotificationKind)>,
     now: Timestamp,
-) -> Batch {
+) -> (Batch, Job) {
     let author = record.author.unwrap_or(video.owner);
     let job = Job::Comment(Commented {
         comment: id,
@@ -293,7 +294,7 @@ fn addition(
             .add(THREAD_SIZE, &top.bytes(), 1)
             .add(REPLY_COUNT, &top.bytes(), i64::from(!record.held)),
     };
-    put(batch, id, record, false).put(WRITTEN_BY, &(author.bytes(), id.bytes()), &()).push(JOBS, interaction(&job))
+    (put(batch, id, record, false).put(WRITTEN_BY, &(author.bytes(), id.bytes()), &()), job)
 }
 
 /// Writes a comment; a long text goes apart. `was_long`: there may be one apart already.

@@ -17,12 +17,11 @@ use std::sync::Arc;
 use kit::Caller;
 use kit::config::Config;
 use kit::paging;
-use proto::api::instance::QueueDepth;
 use proto::api::{Page, Person};
 use proto::events::{UserProfile, VideoProfile};
 use proto::{UserId, VideoId};
 use serde::Serialize;
-use store::{ReadError, Store, WriteError};
+use store::{Queue, ReadError, Store, WriteError};
 
 use limiter::Limiter;
 use sittings::Sittings;
@@ -30,7 +29,7 @@ use top::Rankings;
 
 pub(crate) use threads::Sort;
 
-use crate::data::{GONE, JOBS, USERNAMES, USERS, VIDEOS, gone};
+use crate::data::{GONE, JOBS, Job, USERNAMES, USERS, VIDEOS, gone};
 use crate::error::{Error, Result};
 use crate::peers::Peers;
 
@@ -51,6 +50,7 @@ struct Shared {
     interactions: Limiter,
     sittings: Sittings,
     rankings: Rankings,
+    intake: Queue<Job>,
 }
 
 impl Service {
@@ -60,6 +60,7 @@ impl Service {
             interactions: Limiter::new("interactions", config.limits.interactions_per_minute),
             sittings: Sittings::default(),
             rankings: Rankings::default(),
+            intake: JOBS.bounded(config.queues.interactions),
         };
         Self { store, peers, shared: Arc::new(shared) }
     }
@@ -103,12 +104,9 @@ impl Service {
         Ok(people)
     }
 
-    /// How full this service's queues are.
-    pub(crate) fn queues(&self) -> Result<Vec<QueueDepth>> {
-        let depth = self.store.queue(JOBS).depth()?;
-        let name = format!("interaction/{}", JOBS.name());
-        let store::QueueDepth { ready, delayed, leased, dead } = depth;
-        Ok(vec![QueueDepth { name, ready, delayed, leased, dead }])
+    /// The queue, for those who can come back later.
+    pub(crate) fn intake(&self) -> Queue<Job> {
+        self.shared.intake
     }
 
     /// Reads that may take long, away from the threads that answer.

@@ -10,7 +10,7 @@ use super::comments::interaction;
 use super::sittings::{Sitting, WRITE_EVERY_MS, Who};
 use super::{ATTEMPTS, Service};
 use crate::data::{
-    COUNTED, COUNTED_BY_TIME, GONE, GONE_USERS, HISTORY, HISTORY_PAUSED, JOBS, Job, LOG, gone, viewer_key, while_there,
+    COUNTED, COUNTED_BY_TIME, GONE, GONE_USERS, HISTORY, HISTORY_PAUSED, Job, LOG, gone, viewer_key, while_there,
 };
 use crate::error::{Error, Result};
 
@@ -136,7 +136,7 @@ impl Service {
         Ok(batch
             .put(COUNTED, &key, &now)
             .put(COUNTED_BY_TIME, &(now.ms(), key.0, key.1), &())
-            .push(JOBS, interaction(&Job::View { video })))
+            .push(self.intake(), interaction(&Job::View { video })))
     }
 
     /// Where somebody can go on watching, in seconds.

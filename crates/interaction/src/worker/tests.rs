@@ -12,6 +12,8 @@ use proto::events::{InteractionEvent, UserProfile, VideoProfile};
 use proto::{ChannelId, CommentId, Timestamp, UserId, VideoId};
 use store::{Options, Scan, Store, Table};
 
+mod full;
+
 use super::*;
 use crate::data::*;
 use crate::peers::Peers;
@@ -26,8 +28,11 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::with(Config::default())
+    }
+
+    fn with(mut config: Config) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut config = Config::default();
         config.limits.comments_per_minute = 10_000;
         config.limits.interactions_per_minute = 1_000_000;
         let data = DataFolder::open(folder.path()).unwrap();
@@ -152,8 +157,8 @@ async fn nothing_is_left_of_a_video_that_is_gone() {
     for counter in [COMMENT_COUNT, VIEW_COUNT] {
         assert_eq!(bench.service.store.count(counter, &video.bytes()).unwrap(), 0);
     }
-    let dead = bench.service.queues().unwrap();
-    assert_eq!((dead[0].dead, dead[0].ready), (0, 0));
+    let dead = bench.service.store.queue(JOBS).depth().unwrap();
+    assert_eq!((dead.dead, dead.ready), (0, 0));
 }
 
 #[tokio::test]

@@ -275,6 +275,19 @@ sections! {
         sockets: u32 = 20, 1..=10_000;
     }
 
+    /// Work that waits inside the services. What does not fit any more is answered with 503 and `Retry-After`, and
+    /// nothing of it is kept; removals always fit.
+    [queues] Queues {
+        /// Ratings, comments and views that wait to be counted.
+        interactions: u64 = 1_000_000, 1..=10_000_000;
+        /// Changes of channels and subscriptions that wait to be told to the other services.
+        channel: u64 = 100_000, 1..=10_000_000;
+        /// Steps of processing: more uploads are not begun.
+        processing: u64 = 100_000, 1..=10_000_000;
+        /// New videos whose subscribers wait to be told: more events are left in the logs that they come from.
+        notification: u64 = 100_000, 1..=10_000_000;
+    }
+
     /// Uploads, ffmpeg and what it may take.
     [media] Media {
         /// The largest file that may be uploaded.

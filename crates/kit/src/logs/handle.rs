@@ -97,7 +97,7 @@ impl Trouble {
     pub(super) fn of_write(error: &WriteError) -> Self {
         match error {
             WriteError::Closed => Self::Ended,
-            WriteError::Full | WriteError::Read(_) => Self::Later(error.to_string()),
+            WriteError::Full | WriteError::QueueFull { .. } | WriteError::Read(_) => Self::Later(error.to_string()),
             _ => Self::Event(error.to_string()),
         }
     }

@@ -61,7 +61,7 @@ impl Inboxes {
         fill: impl FnOnce(&mut Draft<'_>) -> Result<(), Error>,
     ) -> Result<Delivery, Error> {
         let last = self.order.clone().lock_owned().await;
-        let mut draft = Draft::new(&self.store, *last, NotificationId::generate);
+        let mut draft = Draft::new(&self.store, self.intake(), *last, NotificationId::generate);
         fill(&mut draft)?;
         let (batch, fresh, newest) = draft.finish();
         Ok(Delivery { batch, turn: Turn { last, newest, fresh, news: self.news.clone() } })

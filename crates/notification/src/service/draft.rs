@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use proto::api::notification::NotificationKind;
 use proto::{NotificationId, UserId, VideoId};
-use store::{Batch, Push, Store};
+use store::{Batch, Push, Queue, Store};
 
 use super::deliver::Fresh;
 use crate::data::{ENTRIES, GONE, INBOX, JOBS, Job, LAST_ID, LIKES, PREFERENCES, Row, UNREAD, gone};
@@ -14,6 +14,7 @@ use crate::limits::ACTORS_KEPT;
 /// Changes to inboxes that are not written yet.
 pub(crate) struct Draft<'a> {
     store: &'a Store,
+    intake: Queue<Job>,
     /// Projections, jobs, cursors: what goes with the rows.
     pub(crate) batch: Batch,
     /// What is drafted did not happen just now: nobody is told.
@@ -32,8 +33,22 @@ struct Gathered {
 
 impl<'a> Draft<'a> {
     /// A draft whose ids come after `last`.
-    pub(super) fn new(store: &'a Store, last: NotificationId, next: fn() -> NotificationId) -> Self {
-        Self { store, batch: Batch::new(), is_silent: false, rows: Vec::new(), likes: HashMap::new(), last, next }
+    pub(super) fn new(
+        store: &'a Store,
+        intake: Queue<Job>,
+        last: NotificationId,
+        next: fn() -> NotificationId,
+    ) -> Self {
+        Self {
+            store,
+            intake,
+            batch: Batch::new(),
+            is_silent: false,
+            rows: Vec::new(),
+            likes: HashMap::new(),
+            last,
+            next,
+        }
     }
 
     /// Changes something beside the rows, in the same batch.
@@ -41,7 +56,14 @@ impl<'a> Draft<'a> {
         self.batch = change(std::mem::take(&mut self.batch));
     }
 
-    /// Leaves work for later.
+    /// Leaves work for later, unless there is too much already: then the batch is refused, and its event is dealt
+    /// with when there is room.
+    pub(crate) fn push_if_room(&mut self, job: &Job) {
+        let intake = self.intake;
+        self.change(|batch| batch.push(intake, Push::new(job)));
+    }
+
+    /// Leaves work for later, however much there is.
     pub(crate) fn push(&mut self, job: &Job) {
         self.change(|batch| batch.push(JOBS, Push::new(job)));
     }

@@ -1,24 +1,16 @@
 //! Work in pieces: each piece is one batch, so that none is done twice.
 
-use proto::api::instance::QueueDepth;
 use proto::api::notification::NotificationKind;
 use proto::{ChannelId, UserId};
 use store::{Leased, Scan};
 
 use super::Inboxes;
 use super::sources::short;
-use crate::data::{CHANNELS, JOBS, Job, Row, SUBSCRIBERS};
+use crate::data::{CHANNELS, Job, Row, SUBSCRIBERS};
 use crate::error::Error;
 use crate::limits::ROWS_PER_BATCH;
 
 impl Inboxes {
-    /// How full this service's queue is.
-    pub(crate) fn queues(&self) -> Result<Vec<QueueDepth>, Error> {
-        let store::QueueDepth { ready, delayed, leased, dead } = self.store.queue(JOBS).depth()?;
-        let name = format!("notification/{}", JOBS.name());
-        Ok(vec![QueueDepth { name, ready, delayed, leased, dead }])
-    }
-
     /// Does one piece of a job, and ends it or leaves the rest as another one.
     pub(crate) async fn work(&self, leased: &Leased<Job>) -> Result<(), Error> {
         match &leased.job {

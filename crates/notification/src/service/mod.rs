@@ -14,10 +14,10 @@ mod sweep;
 use std::sync::Arc;
 
 use proto::NotificationId;
-use store::Store;
+use store::{Queue, Store};
 use tokio::sync::{Mutex, mpsc};
 
-use crate::data::LAST_ID;
+use crate::data::{JOBS, Job, LAST_ID};
 use crate::error::Error;
 use crate::limits::NEWS_WAITING_MAX;
 
@@ -36,6 +36,8 @@ pub(crate) struct Inboxes {
     /// The last id given.
     order: Arc<Mutex<NotificationId>>,
     news: mpsc::Sender<News>,
+    /// The queue with its bound, for what can wait in the log that it comes from.
+    intake: Queue<Job>,
 }
 
 impl Inboxes {
@@ -43,11 +45,22 @@ impl Inboxes {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub(crate) fn new(store: Store, people: People, entries_max: u32) -> Result<(Self, mpsc::Receiver<News>), Error> {
+    pub(crate) fn new(
+        store: Store,
+        people: People,
+        entries_max: u32,
+        jobs_max: u64,
+    ) -> Result<(Self, mpsc::Receiver<News>), Error> {
         let last = store.get(LAST_ID, &())?.unwrap_or(NotificationId::from_bytes([0; 16]));
         let (news, received) = mpsc::channel(NEWS_WAITING_MAX);
         let order = Arc::new(Mutex::new(last));
-        Ok((Self { store, people, entries_max: i64::from(entries_max), order, news }, received))
+        let intake = JOBS.bounded(jobs_max);
+        Ok((Self { store, people, entries_max: i64::from(entries_max), order, news, intake }, received))
+    }
+
+    /// The queue with its bound.
+    pub(crate) const fn intake(&self) -> Queue<Job> {
+        self.intake
     }
 
     /// Where all of this is kept.

@@ -1,9 +1,9 @@
 //! What the other services' events mean for inboxes.
 
+use proto::Timestamp;
 use proto::api::channel::NotifyLevel;
 use proto::api::notification::NotificationKind;
 use proto::events::{ChannelEvent, GatewayEvent, Notify, VideoEvent, VideoProfile};
-use proto::Timestamp;
 
 use super::Draft;
 use crate::data::{
@@ -66,7 +66,7 @@ impl Draft<'_> {
                 self.remember(video);
                 // Whoever is told must be allowed to find it.
                 if video.listed_for(Some(video.owner)) && !self.is_silent {
-                    self.push(&Job::NewVideo {
+                    self.push_if_room(&Job::NewVideo {
                         video: video.id,
                         title: short(&video.title),
                         owner: video.owner,

@@ -12,6 +12,7 @@ pub mod interaction;
 pub mod notification;
 pub mod playlist;
 pub mod projection;
+pub mod queue;
 pub mod search;
 pub mod video;
 

@@ -24,8 +24,6 @@ pub(super) fn routes(context: &Context, service: &Arc<Service>) -> Routes {
         .unify()
         .or(media_grants(service))
         .unify()
-        .or(queues(service))
-        .unify()
         .or(removals(service))
         .unify()
         .or(retry_removals(service))
@@ -86,13 +84,5 @@ fn retry_removals(service: &Arc<Service>) -> Routes {
         .then(async |user: UserId, service: Arc<Service>| {
             reply::no_content(service.retry_removals(user, clock::now()).await)
         })
-        .boxed()
-}
-
-fn queues(service: &Arc<Service>) -> Routes {
-    warp::path!("internal" / "queues")
-        .and(warp::get())
-        .and(with(service))
-        .then(async |service: Arc<Service>| reply::answer(service.queues()))
         .boxed()
 }

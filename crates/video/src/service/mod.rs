@@ -21,12 +21,11 @@ use std::sync::Arc;
 use kit::caller::Caller;
 use kit::config::Config;
 use proto::VideoId;
-use proto::api::instance::QueueDepth;
 use proto::api::video::VideoCard;
-use store::{ReadError, Store, WriteError};
+use store::{Queue, ReadError, Store, WriteError};
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::data::{COUNTS, JOBS, LISTED};
+use crate::data::{COUNTS, JOBS, Job, LISTED};
 use crate::error::{Error, Result};
 use crate::media::{Ladder, Tools};
 use crate::peers::Peers;
@@ -53,6 +52,8 @@ pub(crate) struct Limits {
     pub disk_reserve_bytes: u64,
     /// Attempts of a step.
     pub job_attempts: u32,
+    /// Jobs that may wait before no more uploads are begun.
+    pub jobs: u64,
     /// The renditions to make.
     pub ladder: Ladder,
 }
@@ -69,6 +70,7 @@ impl Limits {
             upload_expires_ms: i64::try_from(config.limits.upload_expires_s).unwrap_or(i64::MAX / 1000) * 1000,
             disk_reserve_bytes: config.storage.reserve_bytes,
             job_attempts: config.media.job_attempts,
+            jobs: config.queues.processing,
             ladder: Ladder { heights, ..Ladder::default() },
         }
     }
@@ -147,10 +149,19 @@ impl Service {
         &self.media
     }
 
-    /// How full the queues are.
-    pub(crate) fn queues(&self) -> Result<Vec<QueueDepth>> {
-        let store::QueueDepth { ready, delayed, leased, dead } = self.store.queue(JOBS).depth()?;
-        Ok(vec![QueueDepth { name: format!("video/{}", JOBS.name()), ready, delayed, leased, dead }])
+    /// The queue with its bound. Only those who begin an upload are told to come back later: one that is under way
+    /// is taken, and so is what follows from it.
+    pub(crate) const fn intake(&self) -> Queue<Job> {
+        JOBS.bounded(self.limits.jobs)
+    }
+
+    /// Whether there is room for the work of one more upload.
+    fn check_queue(&self) -> Result<()> {
+        let store::QueueDepth { ready, delayed, leased, .. } = self.store.queue(JOBS).depth()?;
+        if ready + delayed + leased >= self.limits.jobs {
+            return Err(WriteError::QueueFull { queue: JOBS.name(), limit: self.limits.jobs }.into());
+        }
+        Ok(())
     }
 
     /// Reads and file work that may take long, away from the threads that answer.

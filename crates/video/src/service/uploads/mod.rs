@@ -72,6 +72,7 @@ impl Service {
         let owner = caller.signed_in()?;
         let metadata = Metadata::read(&new.metadata)?;
         self.check_length(new.length.unwrap_or(0))?;
+        self.check_queue()?;
         let channel = self.channel_for(caller, metadata.channel.as_deref()).await?;
         let (id, video) = (UploadId::generate(), VideoId::generate());
         let file = output::random_name();
