@@ -8,9 +8,7 @@ use proto::{CommentId, Id, Timestamp, UserId, VideoId};
 use store::{Batch, Push, Scan, WriteError};
 
 use super::Service;
-use crate::data::{
-    COMMENTS, GONE, JOBS, Job, LANE_INTERACTIONS, PENDING, RATINGS, Rate, Target, gone, while_there,
-};
+use crate::data::{COMMENTS, GONE, Job, LANE_INTERACTIONS, PENDING, RATINGS, Rate, Target, gone, while_there};
 use crate::error::{Error, Result};
 
 impl Service {
@@ -58,13 +56,12 @@ impl Service {
             title: video.title.clone(),
         });
         let (kind, id) = target.key();
-        let mut batch =
-            while_there(Batch::new(), user).at(now.ms()).assert_absent(GONE, &gone(video.id.bytes()));
+        let mut batch = while_there(Batch::new(), user).at(now.ms()).assert_absent(GONE, &gone(video.id.bytes()));
         if let Target::Comment(comment) = target {
             batch = batch.assert_present(COMMENTS, &comment.bytes());
         }
         let batch = batch.put(PENDING, &(user.bytes(), kind, id, token.bytes()), &body.rating).push(
-            JOBS,
+            self.intake(),
             Push { job: &job, order_key: Some(order_key(user, target)), due_ms: 0, lane: LANE_INTERACTIONS },
         );
         match self.store.write(batch).await {
