@@ -20,9 +20,9 @@ export function idBytes(text) {
   return Buffer.from(value.toString(16).padStart(32, '0'), 'hex');
 }
 
-/** The records that have this text in a key or a value, in any of the forms that an id has there. */
-export async function recordsWith(data, text) {
-  const args = ['--data', data, '-o', 'json', 'store', 'find', text];
+/** The records that have one of these texts in a key or a value, in any of the forms that an id has there. */
+export async function recordsWith(data, ...texts) {
+  const args = ['--data', data, '-o', 'json', 'store', 'find', ...texts];
   const { stdout } = await promisify(execFile)(CONTROL_PROGRAM, args, { maxBuffer: 64 << 20 });
   const found = JSON.parse(stdout);
   return Array.isArray(found) ? found : found.items;

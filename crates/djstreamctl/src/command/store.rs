@@ -15,11 +15,12 @@ const SERVICES: [&str; 5] = ["gateway", "channel", "video", "interaction", "noti
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Find an id, a name or any other text in the live records of all databases. The instance must not run.
+    /// Find ids, names or any other texts in the live records of all databases. The instance must not run.
     /// Journals, backups and databases that were set aside may hold what is long gone; they are not looked at.
     Find {
         /// An id of 22 characters, or any text.
-        text: String,
+        #[arg(required = true, value_name = "TEXT")]
+        texts: Vec<String>,
     },
 }
 
@@ -27,6 +28,8 @@ pub(crate) enum Command {
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Found {
+    /// What was looked for.
+    text: String,
     service: &'static str,
     /// The kind of record and its table, counter, log or queue.
     table: String,
@@ -37,21 +40,37 @@ struct Found {
 }
 
 pub(crate) fn run(command: Command, data: &Path, format: Format) -> Result<(), CallError> {
-    let Command::Find { text } = command;
-    let needles = needles(&text)?;
+    let Command::Find { texts } = command;
+    let wanted = texts.into_iter().map(Wanted::new).collect::<Result<Vec<_>, _>>()?;
     let mut found = Vec::new();
     for service in SERVICES {
         let folder = data.join(service);
         if folder.exists() {
             let store = Store::open(&folder, Options::default())
                 .map_err(|error| CallError::Broken(format!("{service}: {error}. The instance must not run.")))?;
-            look(service, &store, &needles, &mut found)
+            look(service, &store, &wanted, &mut found)
                 .map_err(|error| CallError::Broken(format!("{service}: {error}")))?;
         }
     }
-    output::list(format, &found, ["SERVICE", "TABLE", "IN", "KEY"], |found| {
-        [found.service.to_owned(), found.table.clone(), found.place.to_owned(), found.key.clone()]
+    output::list(format, &found, ["TEXT", "SERVICE", "TABLE", "IN", "KEY"], |found| {
+        [found.text.clone(), found.service.to_owned(), found.table.clone(), found.place.to_owned(), found.key.clone()]
     })
+}
+
+/// A text with the forms that it has in databases.
+struct Wanted {
+    text: String,
+    needles: Vec<Vec<u8>>,
+}
+
+impl Wanted {
+    fn new(text: String) -> Result<Self, CallError> {
+        Ok(Self { needles: needles(&text)?, text })
+    }
+
+    fn is_in(&self, hay: &[u8]) -> bool {
+        self.needles.iter().any(|needle| hay.windows(needle.len()).any(|part| part == needle))
+    }
 }
 
 /// The forms in which databases have a text. An id is kept as its sixteen bytes, in some keys with each bit turned
@@ -73,13 +92,13 @@ fn needles(text: &str) -> Result<Vec<Vec<u8>>, CallError> {
     Ok(needles)
 }
 
-fn look(service: &'static str, store: &Store, needles: &[Vec<u8>], found: &mut Vec<Found>) -> Result<(), ReadError> {
+fn look(service: &'static str, store: &Store, wanted: &[Wanted], found: &mut Vec<Found>) -> Result<(), ReadError> {
     for entry in store.raw() {
         let (key, value) = entry?;
-        let has = |hay: &[u8]| needles.iter().any(|needle| hay.windows(needle.len()).any(|part| part == needle));
         for (place, hay) in [("key", &key), ("value", &value)] {
-            if has(hay) {
-                found.push(Found { service, table: table(&key), place, key: hex(&key) });
+            for wanted in wanted.iter().filter(|wanted| wanted.is_in(hay)) {
+                let text = wanted.text.clone();
+                found.push(Found { text, service, table: table(&key), place, key: hex(&key) });
             }
         }
     }
@@ -132,7 +151,7 @@ mod tests {
         store.write(batch).await.unwrap();
         let find = |text: &str| {
             let mut found = Vec::new();
-            look("gateway", &store, &needles(text).unwrap(), &mut found).unwrap();
+            look("gateway", &store, &[Wanted::new(text.to_owned()).unwrap()], &mut found).unwrap();
             found.into_iter().map(|found| (found.table, found.place)).collect::<Vec<_>>()
         };
         let wanted = [
