@@ -77,7 +77,7 @@ impl World {
         let context = context(&self.folder, &shutdown);
         let task = tokio::spawn(async move { interaction::run(context).await.unwrap() });
         self.service = Some((shutdown, task));
-        self.eventually(async || self.peer.get::<()>("/internal/health").await.is_ok()).await;
+        self.eventually(async || self.peer.get::<serde_json::Value>("/internal/health").await.is_ok()).await;
     }
 
     /// Ends the service, and opens what it keeps.

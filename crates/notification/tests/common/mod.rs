@@ -3,6 +3,7 @@
 #![allow(dead_code, clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -18,7 +19,7 @@ use proto::events::{ChannelEvent, GatewayEvent, Notify, UserProfile, VideoEvent,
 use proto::{ChannelId, CommentId, NotificationId, Problem, UserId, VideoId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use store::{Batch, Log, Options, Store};
+use store::{Batch, Log, Options, Store, Table};
 use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
@@ -37,16 +38,31 @@ const INTERACTION: Log<Notify> = Log::new("notifications", &["notification"]);
 struct Owner<E> {
     store: Store,
     log: Log<E>,
+    snapshot: Arc<Mutex<Vec<E>>>,
 }
 
-impl<E: Serialize + DeserializeOwned + Send + Sync + 'static> Owner<E> {
+/// What an owner's snapshot is made of: one row for each of its events.
+const PLACES: Table<u64, ()> = Table::new("places");
+
+impl<E: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Owner<E> {
     fn new(context: &Context, name: &'static str, log: Log<E>) -> Self {
         let store = Store::open(&context.data.service(name), Options::default()).unwrap();
-        let routes: Routes = logs::routes(context, &store, log);
+        let snapshot = Arc::new(Mutex::new(Vec::<E>::new()));
+        let events = snapshot.clone();
+        let rows = logs::Rows::new().keys(PLACES, move |_, at| {
+            Ok(events.lock().unwrap().get(usize::try_from(at).unwrap_or(usize::MAX)).cloned())
+        });
+        let routes: Routes = logs::routes_with_snapshot(context, &store, log, rows);
         let socket = UnixSocket::bind(&context.data.socket(name)).unwrap();
         let (options, shutdown) = (ServeOptions::service(&context.config), context.shutdown.clone());
         tokio::spawn(async move { serve_unix(socket, service(routes), options, &shutdown).await });
-        Self { store, log }
+        Self { store, log, snapshot }
+    }
+
+    async fn has(&self, events: Vec<E>) {
+        let batch = (0..events.len() as u64).fold(Batch::new(), |batch, at| batch.put(PLACES, &at, &()));
+        *self.snapshot.lock().unwrap() = events;
+        self.store.write(batch).await.unwrap();
     }
 
     async fn tell(&self, events: &[E]) {
@@ -109,7 +125,7 @@ impl World {
         let task = tokio::spawn(notification::run(context, index));
         let process = Process { index, shutdown, task };
         let healthy = async {
-            while self.peer(index).get::<()>("/internal/health").await.is_err() {
+            while self.peer(index).get::<serde_json::Value>("/internal/health").await.is_err() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
@@ -200,6 +216,35 @@ impl World {
         self.interaction(std::slice::from_ref(&marker)).await;
         while socket.next().await.video_id != Some(marker.video) {}
         socket
+    }
+
+    /// What the gateway has now; nobody is told.
+    pub async fn snapshot_of_gateway(&self, events: Vec<GatewayEvent>) {
+        self.gateway.has(events).await;
+    }
+
+    pub async fn snapshot_of_channel(&self, events: Vec<ChannelEvent>) {
+        self.channel.has(events).await;
+    }
+
+    pub async fn snapshot_of_video(&self, events: Vec<VideoEvent>) {
+        self.video.has(events).await;
+    }
+
+    /// How many events an owner has told.
+    pub fn head(&self, owner: &str) -> u64 {
+        match owner {
+            "gateway" => self.gateway.store.log(GATEWAY).head(),
+            "channel" => self.channel.store.log(CHANNEL).head(),
+            "video" => self.video.store.log(VIDEO).head(),
+            _ => self.interaction.store.log(INTERACTION).head(),
+        }
+    }
+
+    /// The service's own store, while it does not run.
+    pub fn store(&self) -> Store {
+        let data = DataFolder::open(self.folder.path()).unwrap();
+        Store::open(&data.service("notification"), Options::default()).unwrap()
     }
 
     pub async fn gateway(&self, events: &[GatewayEvent]) {

@@ -20,12 +20,31 @@ use proto::events::{ChannelEvent, ChannelProfile, EVENTS, InteractionEvent, Vide
 use proto::internal::MediaGrant;
 use proto::{ChannelId, Problem, Timestamp, UserId, VideoId, codes};
 use serde_json::Value;
-use store::{Batch, Log, Options, Store};
+use store::{Batch, Log, Options, Store, Table};
 use tokio::task::JoinHandle;
 use warp::Filter;
 
 const CHANNEL_LOG: Log<ChannelEvent> = Log::new(EVENTS, &["video"]);
 const INTERACTION_LOG: Log<InteractionEvent> = Log::new(EVENTS, &["video"]);
+
+/// What the snapshots of the neighbours are made of: one row for each event.
+const PLACES: Table<u64, ()> = Table::new("places");
+
+type Said<E> = Arc<Mutex<Vec<E>>>;
+
+/// A snapshot of these events.
+fn rows<E: Clone + Send + 'static>(said: &Said<E>) -> logs::Rows<E> {
+    let said = said.clone();
+    logs::Rows::new().keys(PLACES, move |_, at| {
+        Ok(said.lock().unwrap().get(usize::try_from(at).unwrap_or(usize::MAX)).cloned())
+    })
+}
+
+async fn say<E>(store: &Store, said: &Said<E>, events: Vec<E>) {
+    let batch = (0..events.len() as u64).fold(Batch::new(), |batch, at| batch.put(PLACES, &at, &()));
+    *said.lock().unwrap() = events;
+    store.write(batch).await.unwrap();
+}
 
 type Channels = Arc<Mutex<HashMap<String, ChannelProfile>>>;
 
@@ -34,6 +53,8 @@ pub struct World {
     pub folder: tempfile::TempDir,
     pub channel: Store,
     interaction: Store,
+    channel_says: Said<ChannelEvent>,
+    interaction_says: Said<InteractionEvent>,
     channels: Channels,
     neighbours: Shutdown,
     config: Config,
@@ -80,14 +101,28 @@ impl World {
         let open = |name: &str| Store::open(&folder.path().join(name), Options::default()).unwrap();
         let (channel, interaction) = (open("channel"), open("interaction"));
         let channels = Channels::default();
+        let (channel_says, interaction_says) = (Said::default(), Said::default());
         let mut config = Config::default();
         configure(&mut config);
         let neighbours = Shutdown::new();
         let context = context(folder.path(), &config, &neighbours);
-        serve(&context, "channel", &channel, channel_routes(&context, &channel, &channels));
-        serve(&context, "interaction", &interaction, logs::routes(&context, &interaction, INTERACTION_LOG));
+        serve(&context, "channel", &channel, channel_routes(&context, &channel, &channels, &channel_says));
+        let said = rows(&interaction_says);
+        let served = logs::routes_with_snapshot(&context, &interaction, INTERACTION_LOG, said);
+        serve(&context, "interaction", &interaction, served);
         let peer = Peer::new(&context, "video");
-        Self { folder, channel, interaction, channels, neighbours, config, service: None, peer }
+        Self {
+            folder,
+            channel,
+            interaction,
+            channel_says,
+            interaction_says,
+            channels,
+            neighbours,
+            config,
+            service: None,
+            peer,
+        }
     }
 
     pub async fn start_service(&mut self) {
@@ -99,7 +134,7 @@ impl World {
     }
 
     pub async fn ready(&self) {
-        self.eventually(async || self.ask(Method::GET, "/internal/health", None, None).await.status == 204).await;
+        self.eventually(async || self.ask(Method::GET, "/internal/health", None, None).await.status.is_success()).await;
     }
 
     pub async fn stop_service(&mut self) {
@@ -134,6 +169,30 @@ impl World {
 
     pub async fn tell_channel(&self, event: ChannelEvent) {
         self.channel.write(Batch::new().append(CHANNEL_LOG, &event)).await.unwrap();
+    }
+
+    /// What the channel service has now; nobody is told.
+    pub async fn channel_has(&self, events: Vec<ChannelEvent>) {
+        say(&self.channel, &self.channel_says, events).await;
+    }
+
+    /// What the interaction service has now; nobody is told.
+    pub async fn interaction_has(&self, events: Vec<InteractionEvent>) {
+        say(&self.interaction, &self.interaction_says, events).await;
+    }
+
+    /// How many events a neighbour has told.
+    pub fn head(&self, owner: &str) -> u64 {
+        match owner {
+            "channel" => self.channel.log(CHANNEL_LOG).head(),
+            _ => self.interaction.log(INTERACTION_LOG).head(),
+        }
+    }
+
+    /// The service's own store, while it does not run.
+    pub fn store(&self) -> Store {
+        let folder = DataFolder::open(self.folder.path()).unwrap().service("video");
+        Store::open(&folder, Options::default()).unwrap()
     }
 
     pub async fn tell_interaction(&self, event: InteractionEvent) {
@@ -319,7 +378,7 @@ fn serve(context: &Context, name: &'static str, store: &Store, routes: Routes) {
     tokio::spawn(async move { kit::run_service(&context, name, Some(store), routes).await.unwrap() });
 }
 
-fn channel_routes(context: &Context, store: &Store, channels: &Channels) -> Routes {
+fn channel_routes(context: &Context, store: &Store, channels: &Channels, said: &Said<ChannelEvent>) -> Routes {
     let nothing = || Problem::new(codes::NOT_FOUND, "not here");
     let by_handle = warp::path!("internal" / "channels" / "by-handle" / String)
         .and(filter::with(channels.clone()))
@@ -333,7 +392,7 @@ fn channel_routes(context: &Context, store: &Store, channels: &Channels) -> Rout
             reply::json(StatusCode::OK, &Page { items, next_page_token: None })
         },
     );
-    by_handle.or(own).unify().or(logs::routes(context, store, CHANNEL_LOG)).unify().boxed()
+    by_handle.or(own).unify().or(logs::routes_with_snapshot(context, store, CHANNEL_LOG, rows(said))).unify().boxed()
 }
 
 fn public(channel: &ChannelProfile) -> Channel {
