@@ -9,10 +9,12 @@
 //! 5. The group is appended to the journal (length, CRC32C, sequence), with one `fdatasync`.
 //! 6. It is applied to the engine with its sequence.
 //! 7. Everyone in it is answered; those who wait for logs and queues are woken.
-//! 8. Now and then the engine is synced, and older segments of the journal are removed.
+//! 8. With each new segment the engine is synced, `state` says up to where, and segments that neither the engine
+//!    nor a repair needs ([`Store::covered`]) are removed.
 //! 9. At open, what the journal has past that sync is applied again, which changes nothing that was applied.
+//!    What is damaged is repaired if nothing acknowledged is lost by it, else refused ([`OpenError::Damaged`]).
 //! 10. A failed write or sync stops the process with [`EXIT_CODE_UNSAFE`]: it never acknowledges after one.
-//!     A full disk is [`WriteError::Full`].
+//!     On a nearly full disk all but essential batches are refused: [`WriteError::Full`].
 //!
 //! Readers read the engine directly; no two reads are of one moment.
 //!
