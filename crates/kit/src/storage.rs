@@ -1,6 +1,8 @@
 //! Opening a service's store: as the configuration says, repaired from the instance's backups if need be.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use proto::internal::StoreHealth;
 use store::{OpenError, Options, Store, backup};
@@ -8,14 +10,34 @@ use store::{OpenError, Options, Store, backup};
 use crate::backup::{Folder, store_files};
 use crate::context::Context;
 
+/// How long to wait between two attempts to open a store on a disk that has no byte left.
+const ROOM_WAIT: Duration = Duration::from_secs(1);
+
 /// Opens the store of a service. Away from the threads that answer: it may have to be made again from a backup.
+/// Where not even the reserve is left on the disk, it waits for room: nobody has to start it again then.
 ///
 /// # Errors
 /// As [`Store::open`].
 pub async fn open(context: &Context, service: &'static str) -> Result<Store, OpenError> {
-    let context = context.clone();
-    let opened = tokio::task::spawn_blocking(move || open_blocking(&context, service)).await;
-    opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    loop {
+        let own = context.clone();
+        let opened = tokio::task::spawn_blocking(move || open_blocking(&own, service)).await;
+        match opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())) {
+            Err(error) if is_full(&error) && !context.shutdown.is_requested() => {
+                tracing::error!(%error, "there is no room to open the store; waiting for some");
+                tokio::select! {
+                    () = tokio::time::sleep(ROOM_WAIT) => {}
+                    () = context.shutdown.requested() => {}
+                }
+            }
+            opened => return opened,
+        }
+    }
+}
+
+fn is_full(error: &OpenError) -> bool {
+    matches!(error, OpenError::Io { source, .. }
+        if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
 }
 
 /// [`open`], on this thread.
