@@ -203,7 +203,7 @@ test('an account ends at once, and all that hangs on it follows, whoever is kill
   assert.equal(comments.at(-1).likes, 0);
   for (const who of [ada, ben, cleo]) {
     const { items } = await who.get('/api/notifications?limit=100');
-    assert.ok(!JSON.stringify(items).includes('uist'), JSON.stringify(items));
+    assert.deepEqual(items.filter((item) => JSON.stringify(item).includes('uist')), []);
     const { unread } = await who.get('/api/notifications/unread-count');
     assert.equal(unread, items.filter(({ read }) => !read).length);
   }
@@ -259,7 +259,8 @@ test('nothing that is live names any of it', async () => {
   await server.down();
   const all = [videos.open, ...traces, `${NAME}@example.org`];
   const records = await recordsWith(server.data, ...all);
-  assert.deepEqual(records.map(({ text, service, table, place }) => `${text}: ${service} ${table} ${place}`), []);
+  const places = records.map(({ text, service, table, place }) => `${text}: ${service} ${table} ${place}`);
+  assert.deepEqual([...new Set(places)], []);
   for (const trace of all) assert.deepEqual(await filesWith(server.data, trace), [], trace);
   // The looking itself works: somebody who stays is found.
   assert.ok((await recordsWith(server.data, people.ben.user.id)).length > 10);
