@@ -240,7 +240,8 @@ function scene(mounted) {
     await server.killAll();
     filler.leave(0);
     const ready = server.up();
-    await Promise.race([ready.catch(() => {}), new Promise((wake) => setTimeout(wake, 3_000))]);
+    // Longer than the supervisor would have patience with a service that ends by itself.
+    await Promise.race([ready.catch(() => {}), new Promise((wake) => setTimeout(wake, 9_000))]);
     assert.equal(server.process.exitCode, null, server.tail());
     filler.remove();
     await ready;
