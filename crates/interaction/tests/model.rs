@@ -251,7 +251,8 @@ impl Stage {
             let expected = (views, rated(Rating::Like), rated(Rating::Dislike), total);
             assert_eq!(told.counts[&video.id], expected, "counts of video {at}");
             assert_eq!(told.commented[&video.id], total, "events of comments of video {at}");
-            let listed = self.world.all(&format!("/api/videos/{}/comments", video.id), None, 100).await;
+            let path = format!("/api/videos/{}/comments?sort=old", video.id);
+            let listed = self.world.all(&path, None, 100).await;
             let mut ids: Vec<String> = listed.iter().map(|it| it["id"].as_str().unwrap().to_owned()).collect();
             ids.sort();
             comments.sort();

@@ -232,7 +232,8 @@ impl World {
     pub async fn all(&self, path: &str, caller: Option<&Caller>, limit: usize) -> Vec<Value> {
         let (mut items, mut token) = (Vec::new(), String::new());
         loop {
-            let page = self.ask(Method::GET, &format!("{path}?limit={limit}{token}"), caller, None).await;
+            let mark = if path.contains('?') { '&' } else { '?' };
+            let page = self.ask(Method::GET, &format!("{path}{mark}limit={limit}{token}"), caller, None).await;
             assert_eq!(page.status, 200, "{page:?}");
             items.extend(page.body["items"].as_array().unwrap().iter().cloned());
             match page.body["nextPageToken"].as_str() {
