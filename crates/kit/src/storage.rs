@@ -19,12 +19,15 @@ const ROOM_WAIT: Duration = Duration::from_secs(1);
 /// # Errors
 /// As [`Store::open`].
 pub async fn open(context: &Context, service: &'static str) -> Result<Store, OpenError> {
+    let mut said = false;
     loop {
         let own = context.clone();
         let opened = tokio::task::spawn_blocking(move || open_blocking(&own, service)).await;
         match opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())) {
             Err(error) if is_full(&error) && !context.shutdown.is_requested() => {
-                tracing::error!(%error, "there is no room to open the store; waiting for some");
+                if !std::mem::replace(&mut said, true) {
+                    tracing::error!(%error, "there is no room to open the store; waiting for some");
+                }
                 tokio::select! {
                     () = tokio::time::sleep(ROOM_WAIT) => {}
                     () = context.shutdown.requested() => {}
@@ -40,11 +43,8 @@ fn is_full(error: &OpenError) -> bool {
         if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
 }
 
-/// [`open`], on this thread.
-///
-/// # Errors
-/// As [`Store::open`].
-pub fn open_blocking(context: &Context, service: &str) -> Result<Store, OpenError> {
+/// One attempt, on this thread.
+fn open_blocking(context: &Context, service: &str) -> Result<Store, OpenError> {
     let backups = backups(context, service);
     let config = &context.config;
     let options = Options {

@@ -77,9 +77,8 @@ pub async fn run_with_helper(context: Context, helper: PathBuf) -> Result<(), Ru
     let (peers, limits, media) = (Peers::new(&context), Limits::of(&context.config), context.data.media());
     let folder = context.data.service("video");
     let writer_memory_bytes = context.config.search.writer_memory_bytes;
-    let own = context.clone();
+    let store = kit::storage::open(&context, "video").await?;
     let opened = tokio::task::spawn_blocking(move || {
-        let store = kit::storage::open_blocking(&own, "video")?;
         let service = Service::open(store.clone(), tools, peers, limits, media)?;
         let index = folder.join("search");
         let discovery = Discovery::open(Arc::clone(&service), &index, writer_memory_bytes, clock::now())?;
