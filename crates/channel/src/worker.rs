@@ -144,9 +144,10 @@ async fn announce(service: &Service, leased: &[&Leased<Job>], now: Timestamp) ->
 fn user_changed(entry: Entry<GatewayEvent>) -> Batch {
     match entry.event {
         GatewayEvent::UserChanged { user } => Batch::new().put(USERS, &user.id.bytes(), &user),
-        GatewayEvent::UserDeleted { id } => {
-            Batch::new().delete(USERS, &id.bytes()).put(GONE, &tombstone::of_id(id.bytes()), &()).push(JOBS, Push::new(&Job::RemoveUser(id)))
-        }
+        GatewayEvent::UserDeleted { id } => Batch::new()
+            .delete(USERS, &id.bytes())
+            .put(GONE, &tombstone::of_id(id.bytes()), &())
+            .push(JOBS, Push::new(&Job::RemoveUser(id))),
     }
 }
 

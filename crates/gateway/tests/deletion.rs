@@ -164,13 +164,8 @@ async fn a_deletion_is_done_when_everybody_has_read_it_and_removed_everything() 
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert_eq!(deletions(&gateway, &admin).await.len(), 1);
     let gateway = gateway.restart().await;
-    let signed_in = gateway.post(
-        "/api/auth/login",
-        &json!({
-            "login": "admin", "password": PASSWORD, "returnRefreshToken": true
-        }),
-    );
-    let admin = Tokens::of(&signed_in.await);
+    let body = json!({"login": "admin", "password": PASSWORD, "returnRefreshToken": true});
+    let admin = Tokens::of(&gateway.post("/api/auth/login", &body).await);
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert_eq!(deletions(&gateway, &admin).await.len(), 1);
     followers.say(0, &[], 9, 9);

@@ -32,12 +32,7 @@ const REMOVAL_PAUSE_MS: i64 = 2_000;
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Starts all workers.
-pub(crate) async fn start(
-    context: &Context,
-    service: &Arc<Service>,
-    discovery: &Discovery,
-    projections: &Projections,
-) {
+pub(crate) async fn start(context: &Context, service: &Arc<Service>, discovery: &Discovery, projections: &Projections) {
     service.store.queue(JOBS).release_all_leases().await;
     let media = service.media().to_owned();
     if let Ok(Err(error)) = tokio::task::spawn_blocking(move || kit::backup::media::tidy(&media)).await {
@@ -173,7 +168,8 @@ fn follow_accounts(context: &Context, service: &Arc<Service>, projections: &Proj
         .projecting(refill::accounts())
         .merging()
         .listed(projections);
-    let handle = |entry: Entry<GatewayEvent>| std::future::ready(Ok::<_, Problem>(Service::account_event(&entry.event)));
+    let handle =
+        |entry: Entry<GatewayEvent>| std::future::ready(Ok::<_, Problem>(Service::account_event(&entry.event)));
     context.spawn("accounts", consumer.run(service.store.clone(), context.shutdown.clone(), handle));
 }
 
@@ -213,11 +209,7 @@ fn channel_effect(service: &Arc<Service>, discovery: &Discovery, event: ChannelE
 }
 
 /// What an event of the interaction service leads to.
-fn interaction_effect(
-    service: &Arc<Service>,
-    discovery: &Discovery,
-    entry: Entry<InteractionEvent>,
-) -> Result<Effect> {
+fn interaction_effect(service: &Arc<Service>, discovery: &Discovery, entry: Entry<InteractionEvent>) -> Result<Effect> {
     let event = if entry.snapshot { discovery.of_snapshot(entry.event)? } else { entry.event };
     let (learned, afterwards) = discovery.interaction_event(&event)?;
     let batch = service.interaction_event(&event)?.merge(learned);

@@ -88,9 +88,11 @@ impl Service {
         let last = self.store.scan_keys(ITEMS, Scan::prefix(&id).reverse()).next().transpose()?;
         let rank = rank::between(last.map(|(_, rank, _)| rank), None).ok_or(Error::Conflict)?;
         let batch = changed(playlist, of, written, now);
-        let batch = while_there(batch, of.owner)
-            .assert_absent(GONE, &tombstone::of_id(record.video.bytes()))
-            .put(ITEMS_OF_VIDEO, &(record.video.bytes(), id, item.bytes()), &());
+        let batch = while_there(batch, of.owner).assert_absent(GONE, &tombstone::of_id(record.video.bytes())).put(
+            ITEMS_OF_VIDEO,
+            &(record.video.bytes(), id, item.bytes()),
+            &(),
+        );
         let batch = put(batch, id, rank, item.bytes(), record)
             .put(SAVED, &(of.owner.bytes(), record.video.bytes(), item.bytes()), &playlist)
             .add_bounded(ITEM_COUNT, &id, 1, 0..=self.limits.playlist_items)

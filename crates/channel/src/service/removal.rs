@@ -78,7 +78,8 @@ impl Service {
     fn place_removal(&self, video: VideoId, playlist: IdKey, item: ItemId, now: Timestamp) -> Result<Batch> {
         let place = (playlist, item.bytes());
         let batch = Batch::new().at(now.ms()).delete(ITEMS_OF_VIDEO, &(video.bytes(), playlist, place.1));
-        let (Some(of), Some(rank)) = (self.store.get(PLAYLISTS, &playlist)?, self.store.get(ITEM_RANKS, &place)?) else {
+        let (Some(of), Some(rank)) = (self.store.get(PLAYLISTS, &playlist)?, self.store.get(ITEM_RANKS, &place)?)
+        else {
             // The playlist is about to go as a whole.
             return Ok(batch);
         };

@@ -10,7 +10,9 @@ use store::{Batch, Desc, Scan, WriteError};
 
 use super::sittings::Sitting;
 use super::{ATTEMPTS, Service};
-use crate::data::{HISTORY, HISTORY_BY_TIME, HISTORY_COUNT, HISTORY_PAUSED, HistoryRecord, IdKey, LOG, WATCHERS, while_there};
+use crate::data::{
+    HISTORY, HISTORY_BY_TIME, HISTORY_COUNT, HISTORY_PAUSED, HistoryRecord, IdKey, LOG, WATCHERS, while_there,
+};
 use crate::error::{Error, Result};
 
 /// Videos in somebody's history; the oldest go first.

@@ -64,9 +64,7 @@ impl Service {
             ChannelEvent::ChannelDeleted { id } => {
                 // Its line goes with the last of its videos, which still name it.
                 let batch = match self.store.get(CHANNELS, &id.bytes())? {
-                    Some(old) => {
-                        self.without_handle(&old)?.delete(CHANNELS_OF, &(old.owner.bytes(), id.bytes()))
-                    }
+                    Some(old) => self.without_handle(&old)?.delete(CHANNELS_OF, &(old.owner.bytes(), id.bytes())),
                     None => Batch::new(),
                 };
                 batch.push(JOBS, Push::new(&Job::RemoveChannel(*id)))
