@@ -35,6 +35,9 @@ pub(crate) const CLIENT_CHARS_MAX: usize = 200;
 /// Sessions of one person; with one more, the one unused for longest ends.
 pub(crate) const SESSIONS_PER_USER_MAX: usize = 100;
 
+/// Access tokens that are remembered as rightly signed.
+pub(crate) const TOKENS_VERIFIED_MAX: u64 = 10_000;
+
 /// A refresh token that was just replaced still works for this long, for the client that replaced it: two tabs
 /// that renew at the same moment, or an answer that was lost.
 pub(crate) const REFRESH_GRACE_MS: i64 = 10_000;

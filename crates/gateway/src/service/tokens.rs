@@ -1,11 +1,14 @@
 //! Access tokens: EdDSA JWTs (RFC 7519, RFC 8037) that live for minutes, and the keys that sign them.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{ErrorKind, Result as JwtResult};
 use jsonwebtoken::signature::{Error as SignatureError, Signer, Verifier};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, EncodingKey, Header, Validation};
+use moka::sync::Cache;
 use proto::{SessionId, Timestamp, UserId};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
@@ -13,6 +16,7 @@ use store::{Batch, Scan, Store};
 
 use crate::data::{SIGNING_KEYS, SigningKeyRecord};
 use crate::error::GatewayError;
+use crate::limits::TOKENS_VERIFIED_MAX;
 
 /// What a token is for; no token is good for anything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +70,9 @@ pub(crate) struct Tokens {
     issuer: String,
     life_s: i64,
     validation: Validation,
+    /// What whole tokens say whose signatures were found good: a client sends the same one for minutes, and looking
+    /// at a signature again takes longer than most answers.
+    verified: Cache<String, Claims>,
 }
 
 impl std::fmt::Debug for Tokens {
@@ -91,7 +98,13 @@ impl Tokens {
         let keys = records.iter().map(Key::read).collect::<Result<_, _>>()?;
         let issuer = if issuer.is_empty() { AUDIENCE } else { issuer };
         let life_s = i64::try_from(life_s).unwrap_or(LIFE_MAX_S).min(LIFE_MAX_S);
-        Ok(Self { keys, issuer: issuer.to_owned(), life_s, validation: validation(issuer) })
+        Ok(Self::with(keys, issuer, life_s))
+    }
+
+    fn with(keys: Vec<Key>, issuer: &str, life_s: i64) -> Self {
+        let life = Duration::from_secs(LIFE_MAX_S.unsigned_abs());
+        let verified = Cache::builder().max_capacity(TOKENS_VERIFIED_MAX).time_to_live(life).build();
+        Self { keys, issuer: issuer.to_owned(), life_s, validation: validation(issuer), verified }
     }
 
     /// Seconds that a token lives.
@@ -126,12 +139,8 @@ impl Tokens {
 
     /// What a token says, if one of our keys signed it, for this, and it has not run out.
     pub(crate) fn check(&self, token: &str, kind: TokenKind, now: Timestamp) -> Result<Claims, GatewayError> {
-        let header = jsonwebtoken::decode_header(token).map_err(|_| GatewayError::TokenInvalid)?;
-        let kid = trusted(&header).ok_or(GatewayError::TokenInvalid)?;
-        let key = self.keys.iter().find(|key| key.kid == kid).ok_or(GatewayError::TokenInvalid)?;
-        let claims = jsonwebtoken::decode::<Claims>(token, &key.public, &self.validation)
-            .map_err(|_| GatewayError::TokenInvalid)?
-            .claims;
+        let known = self.verified.get(token);
+        let claims = known.map_or_else(|| self.verify(token), Ok)?;
         let now_s = now.seconds();
         let life = claims.exp.checked_sub(claims.iat).ok_or(GatewayError::TokenInvalid)?;
         if claims.typ != kind || !(0..=LIFE_MAX_S).contains(&life) || claims.iat > now_s + AHEAD_MAX_S {
@@ -140,6 +149,17 @@ impl Tokens {
         if claims.exp <= now_s {
             return Err(GatewayError::TokenExpired);
         }
+        Ok(claims)
+    }
+
+    /// What a token says that one of our keys signed, for us. Its times are not looked at.
+    fn verify(&self, token: &str) -> Result<Claims, GatewayError> {
+        let header = jsonwebtoken::decode_header(token).map_err(|_| GatewayError::TokenInvalid)?;
+        let kid = trusted(&header).ok_or(GatewayError::TokenInvalid)?;
+        let key = self.keys.iter().find(|key| key.kid == kid).ok_or(GatewayError::TokenInvalid)?;
+        let data = jsonwebtoken::decode::<Claims>(token, &key.public, &self.validation);
+        let claims = data.map_err(|_| GatewayError::TokenInvalid)?.claims;
+        self.verified.insert(token.to_owned(), claims.clone());
         Ok(claims)
     }
 

@@ -9,7 +9,7 @@ fn tokens() -> (Tokens, SigningKeyRecord) {
     let _ = PROVIDER.install_default();
     let record = new_key(NOW).unwrap();
     let keys = vec![Key::read(&record).unwrap()];
-    (Tokens { keys, issuer: "djstream".to_owned(), life_s: 600, validation: validation("djstream") }, record)
+    (Tokens::with(keys, "djstream", 600), record)
 }
 
 fn claims(now: Timestamp) -> serde_json::Value {
@@ -44,6 +44,22 @@ fn a_token_says_what_was_put_in_until_it_ends() {
     assert_eq!((claims.sub, claims.sid, claims.exp - claims.iat), (user, session, 600));
     assert!(matches!(tokens.check(&token, TokenKind::Access, NOW.plus_ms(600_000)), Err(GatewayError::TokenExpired)));
     assert!(matches!(tokens.check(&token, TokenKind::Media, NOW), Err(GatewayError::TokenInvalid)));
+}
+
+#[test]
+fn a_token_that_was_good_before_is_looked_at_again() {
+    let (tokens, record) = tokens();
+    let token = signed(&record, &header(&record), &claims(NOW));
+    assert!(tokens.check(&token, TokenKind::Access, NOW).is_ok());
+    assert!(tokens.verified.get(&token).is_some());
+    assert!(matches!(tokens.check(&token, TokenKind::Access, NOW.plus_ms(600_000)), Err(GatewayError::TokenExpired)));
+    assert!(matches!(tokens.check(&token, TokenKind::Media, NOW), Err(GatewayError::TokenInvalid)));
+    let early = NOW.plus_ms(-(AHEAD_MAX_S + 1) * 1_000);
+    assert!(matches!(tokens.check(&token, TokenKind::Access, early), Err(GatewayError::TokenInvalid)));
+    let (start, _) = token.rsplit_once('.').unwrap();
+    let unsigned = format!("{start}.");
+    assert!(tokens.check(&unsigned, TokenKind::Access, NOW).is_err());
+    assert!(tokens.verified.get(&unsigned).is_none(), "what is not good is not remembered");
 }
 
 #[test]
