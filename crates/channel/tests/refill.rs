@@ -202,6 +202,7 @@ impl Read {
 async fn the_snapshot_says_what_the_events_said() {
     let world = World::start().await;
     let (ada, bob, cid) = (world.user("ada").await, world.user("bob").await, world.user("cid").await);
+    world.settled().await;
     let films = world.channel(&ada, "films").await;
     let sounds = world.channel(&bob, "sounds").await;
     let videos = [world.film(&ada, films, 1_000).await, world.film(&bob, sounds, 2_000).await];
@@ -266,6 +267,7 @@ async fn drop_all(store: &Store, kept: &Kept) {
 async fn what_is_kept_of_others_can_be_dropped_and_made_anew() {
     let mut world = World::start().await;
     let (ada, bob, cid) = (world.user("ada").await, world.user("bob").await, world.user("cid").await);
+    world.settled().await;
     let films = world.channel(&ada, "films").await;
     let mut videos = Vec::new();
     for published_ms in 1..6 {
