@@ -41,6 +41,10 @@ before(async () => {
   ({ bytes: film } = await bunny());
   video = await ada.upload(film, { filename: 'bunny.mp4', title: 'Rabbit', channel: 'meadow', privacy: 'public' });
   await ada.video(video);
+  await eventually('every rendition', async () => {
+    const { jobs } = await ada.get(`/api/videos/${video}/processing`);
+    return jobs.every(({ state }) => state === 'done');
+  }, { timeoutMs: 60_000 });
   upload = await Upload.create(ada, film.length, { filename: 'half.mp4', title: 'Half', channel: 'meadow' });
   assert.equal(await upload.send(film.subarray(0, 100_000), 0), 204);
 });
@@ -356,16 +360,24 @@ test('a restore that was interrupted keeps DjStream from starting until it is fi
 });
 
 test('a journal that has grown long starts a backup by itself', async () => {
-  const small = await Server.start({ env: { ...ENV, DJSTREAM_BACKUP_JOURNAL_MAX_BYTES: '1048576' } });
+  const small = await Server.start({ env: { ...ENV, DJSTREAM_BACKUP_JOURNAL_MAX_BYTES: String(8 << 20) } });
   try {
     const owner = await new Client(small.url).register('ada', { setupToken: await small.setupToken() });
-    await owner.post('/api/channels', { handle: 'meadow', name: 'The Meadow' });
+    assert.equal((await owner.get('/api/admin/backups')).items.length, 0);
     const text = 'long '.repeat(300);
-    for (let n = 0; n < 1_000; n += 1) await owner.patch('/api/channels/meadow', { description: `${n} ${text}` });
+    let writing = true;
+    const work = Array.from({ length: 8 }, async (_, k) => {
+      const client = await new Client(small.url).register(`writer${k}`);
+      await client.post('/api/channels', { handle: `writer${k}`, name: 'Writer' });
+      for (let n = 0; writing; n += 1) await client.patch(`/api/channels/writer${k}`, { description: `${n} ${text}` });
+    });
     const made = await eventually('a backup', async () => {
-      const { answer } = await control(small.data, 'backup', 'list');
-      return answer?.[0];
-    }, { timeoutMs: 60_000, everyMs: 500 });
+      const { answer, said } = await control(small.data, 'backup', 'schedule');
+      if (answer?.lastFailure) throw Object.assign(new Error(answer.lastFailure.reason + said), { final: true });
+      return answer?.items[0];
+    }, { timeoutMs: 90_000, everyMs: 500 });
+    writing = false;
+    await Promise.all(work);
     assert.equal(made.state, 'verified');
   } finally {
     await small.end();

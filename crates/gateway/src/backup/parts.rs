@@ -139,6 +139,11 @@ impl Parts {
         join_all(asked).await.into_iter().flatten().collect()
     }
 
+    /// Whether these are the states of all stores.
+    pub(super) fn are_all(&self, states: &[(Service, StorePart)]) -> bool {
+        states.len() == self.stores.len()
+    }
+
     /// Tells a store what two verified backups have of it.
     pub(super) async fn covered(&self, service: Service, lineage: u64, sequence: u64) {
         let Some((_, peer)) = self.stores.iter().find(|(own, _)| *own == service) else { return };

@@ -43,13 +43,20 @@ impl Backups {
     }
 
     async fn look(self: &Arc<Self>) {
-        let longest = self.parts.states().await.into_iter().map(|(_, part)| part.journal_bytes).max().unwrap_or(0);
+        let states = self.parts.states().await;
+        let longest = states.iter().map(|(_, part)| part.journal_bytes).max().unwrap_or(0);
         let (known, is_running) = {
             let state = self.state();
             (state.known, state.running.is_some())
         };
         let now = clock::now();
         if is_running || !schedule::is_due(&self.config.backup, known, longest, now) {
+            return;
+        }
+        // Services that start, or start anew, are waited for. One that stays away is a reason to say so.
+        let is_late = schedule::next(&self.config.backup, known)
+            .is_some_and(|at| now.since(at) >= i64::try_from(schedule::AFTER_ATTEMPT.as_millis()).unwrap_or(i64::MAX));
+        if !self.parts.are_all(&states) && !is_late {
             return;
         }
         match self.start(now).await {

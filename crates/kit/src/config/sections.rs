@@ -369,7 +369,7 @@ sections! {
         /// Verified backups that are kept; fewer when less than [storage] reserve_bytes is free, but always one.
         keep: usize = 3, 1..=1_000;
         /// A database's journal that takes more starts a backup early: what two backups have may be forgotten.
-        journal_max_bytes: u64 = GIB, MIB..=TIB;
+        journal_max_bytes: u64 = GIB, 8 * MIB..=TIB;
     }
 
     /// The log, on stderr.
