@@ -60,10 +60,11 @@ impl Service {
         if let Target::Comment(comment) = target {
             batch = batch.assert_present(COMMENTS, &comment.bytes());
         }
-        let batch = batch.put(PENDING, &(user.bytes(), kind, id, token.bytes()), &body.rating).push(
-            self.intake(),
-            Push { job: &job, order_key: Some(order_key(user, target)), due_ms: 0, lane: LANE_INTERACTIONS },
-        );
+        // The queue has one worker, which takes jobs in the order of their pushing: what one person says of one thing
+        // is counted in the order in which they said it.
+        let push = Push { job: &job, order_key: None, due_ms: 0, lane: LANE_INTERACTIONS };
+        let batch =
+            batch.put(PENDING, &(user.bytes(), kind, id, token.bytes()), &body.rating).push(self.intake(), push);
         match self.store.write(batch).await {
             Ok(_) => Ok(body),
             Err(WriteError::Assertion { .. }) => Err(Error::NotFound("video or comment")),
@@ -105,10 +106,4 @@ impl Service {
             playlists: relations.playlists,
         })
     }
-}
-
-/// What one person says of one thing is counted in the order in which they said it.
-pub(super) fn order_key(user: UserId, target: Target) -> Vec<u8> {
-    let (kind, id) = target.key();
-    [user.bytes().as_slice(), &[kind], id.as_slice()].concat()
 }

@@ -10,7 +10,6 @@ use store::{Batch, Counter, Key, Leased, Push, Scan};
 
 use super::Service;
 use super::comments::{removal_job, without};
-use super::ratings::order_key;
 use crate::data::{
     COMMENT_COUNT, COMMENTS, COUNTED, COUNTED_BY_TIME, DISLIKES, HISTORY_PAUSED, IdKey, JOBS, Job, LANE_INTERACTIONS,
     LANE_REMOVALS, LIKES, LOG, NOTIFY_LOG, PENDING, RATERS, RATINGS, REPLIES, REPLY_COUNT, Rate, THREAD_SIZE, THREADS,
@@ -202,9 +201,8 @@ impl Service {
             let title = String::new();
             let token = Id::generate();
             let rate = Rate { user, target, rating: Rating::None, token, at: now, video, owner: user, title };
-            let order_key = Some(order_key(user, target));
             let job = Job::Rate(rate);
-            batch = batch.push(JOBS, Push { job: &job, order_key, due_ms: 0, lane: LANE_INTERACTIONS });
+            batch = batch.push(JOBS, Push { job: &job, order_key: None, due_ms: 0, lane: LANE_INTERACTIONS });
         }
         Ok((batch, !ratings.is_empty()))
     }

@@ -20,6 +20,10 @@ use crate::service::Service;
 /// Interactions that are merged into one batch.
 const JOBS_AT_ONCE: usize = 256;
 
+/// How long the worker lets interactions gather after a batch that was not full. Of the first one after a quiet time it
+/// tells at once; of many, together.
+const GATHER: Duration = Duration::from_millis(20);
+
 /// How long the worker may take for them.
 const LEASE_MS: i64 = 60_000;
 
@@ -50,7 +54,7 @@ async fn interactions(shutdown: Shutdown, service: Service) {
     loop {
         let done = async {
             let counted = count(&service, &interactions).await?;
-            Ok::<_, Error>(counted + remove(&service, &removals).await?)
+            Ok::<_, Error>((counted, remove(&service, &removals).await?))
         };
         let done = tokio::select! {
             biased;
@@ -58,12 +62,13 @@ async fn interactions(shutdown: Shutdown, service: Service) {
             done = done => done,
         };
         match done {
-            Ok(0) => {
+            Ok((0, 0)) => {
                 let more = async {
                     tokio::select! { _ = interactions.wait(WAIT) => {}, _ = removals.wait(WAIT) => {} }
                 };
                 until(&shutdown, more).await;
             }
+            Ok((1..JOBS_AT_ONCE, 0)) => until(&shutdown, tokio::time::sleep(GATHER)).await,
             Ok(_) => {}
             Err(error) => {
                 tracing::warn!(%error, "interactions wait");

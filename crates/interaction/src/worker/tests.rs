@@ -228,6 +228,29 @@ async fn interactions_are_merged_and_even_the_largest_fit_into_a_batch() {
 }
 
 #[tokio::test]
+async fn of_several_ratings_in_one_batch_the_last_one_holds() {
+    let bench = Bench::new();
+    let (ada, bob) = (bench.user("ada").await, bench.user("bob").await);
+    let video = bench.video(&ada, 60.0).await;
+    let store = &bench.service.store;
+    let target = Target::Video(video).key();
+    let told = || store.log(NOTIFY_LOG).read(0, 10).unwrap().len();
+    for rating in [Rating::Like, Rating::None, Rating::Dislike] {
+        bench.rate(&bob, video, rating).await;
+    }
+    assert_eq!(bench.work().await, 1);
+    assert_eq!((store.count(LIKES, &target).unwrap(), store.count(DISLIKES, &target).unwrap()), (0, 1));
+    assert_eq!((bench.rows(RATINGS), bench.rows(PENDING), told()), (1, 0, 1));
+    let events = store.log(LOG).read(0, 10).unwrap();
+    let rated = events.iter().filter(|(_, _, event)| matches!(event, InteractionEvent::Rated { .. }));
+    assert_eq!(rated.count(), 1);
+    bench.rate(&bob, video, Rating::Like).await;
+    bench.work().await;
+    assert_eq!((store.count(LIKES, &target).unwrap(), store.count(DISLIKES, &target).unwrap()), (1, 0));
+    assert_eq!(told(), 1, "told of the first like only");
+}
+
+#[tokio::test]
 async fn a_view_counts_again_after_a_day_and_heartbeats_are_no_writes() {
     let bench = Bench::new();
     let (ada, bob) = (bench.user("ada").await, bench.user("bob").await);
