@@ -29,6 +29,7 @@ mod codec;
 mod damage;
 pub mod durable;
 mod engine;
+mod engine_log;
 mod error;
 mod journal;
 mod key;

@@ -112,11 +112,13 @@ impl<E> LogReader<E> {
     where
         E: DeserializeOwned,
     {
-        if after >= self.head() {
+        // Not what comes after it: the group of that may be half applied.
+        let head = self.head();
+        if after >= head {
             return Ok(Vec::new());
         }
         let start = event_key(self.log.name, after.saturating_add(1));
-        let end = event_key(self.log.name, u64::MAX);
+        let end = event_key(self.log.name, head.saturating_add(1));
         let mut events = Vec::new();
         for entry in self.store.engine().range(start..end, false).take(limit) {
             let (key, value) = entry?;

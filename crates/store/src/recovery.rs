@@ -1,9 +1,11 @@
 //! Opening: what the journal has past the engine's last sync is applied again. What is damaged is repaired where
 //! nothing acknowledged is lost by it, and refused by name where something would be.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::engine::{Change, Engine, EngineError};
+use crate::engine_log;
 use crate::error::OpenError;
 use crate::journal::Journal;
 use crate::repair;
@@ -74,31 +76,57 @@ impl<'a> Places<'a> {
 /// Brings engine, journal and state together.
 pub(crate) fn recover(folder: &Path, options: &Options) -> Result<Recovered, OpenError> {
     let places = Places::of(folder);
-    let (found, known) = match StateFile::find(folder)? {
-        Found::Whole(file) => {
-            let state = file.state();
-            (Some(file), Some(state))
+    let (_, known) = read_state(folder)?;
+    let mut notes = Vec::new();
+    if let Some(damage) = damage_in_log(&places)? {
+        let was_clean = known.is_some_and(|state| state.clean);
+        tracing::warn!(%damage, was_clean, "the engine's log has a gap");
+        match repair::engine(&places, options, known, damage) {
+            Ok(note) if was_clean => notes.push(note),
+            // After a crash it may have been a segment that was being written anew: no damage, and no harm.
+            Ok(_) => {}
+            Err(OpenError::Damaged { .. }) if !was_clean => {}
+            Err(other) => return Err(other),
         }
-        Found::Missing | Found::Unreadable => (None, None),
-    };
+    }
+    let (found, known) = read_state(folder)?;
     let damage = if known.is_some_and(|state| state.damaged) {
         OpenError::Damaged { path: places.engine.clone(), reason: "it was caught with damage".to_owned() }
     } else {
         match open(&places, options, found) {
             Err(damage @ OpenError::Damaged { .. }) => damage,
-            other => return other,
+            Err(other) => return Err(other),
+            Ok(recovered) => return Ok(Recovered { notes, ..recovered }),
         }
     };
     tracing::error!(%damage, "a damaged store is being repaired");
     let note = repair::repair(&places, options, known, damage)?;
     tracing::warn!(note, folder = %folder.display(), "the store was repaired");
-    let found = match StateFile::find(folder)? {
-        Found::Whole(file) => Some(file),
-        Found::Missing | Found::Unreadable => None,
-    };
-    let mut recovered = open(&places, options, found)?;
-    recovered.notes.push(note);
-    Ok(recovered)
+    let (found, _) = read_state(folder)?;
+    let recovered = open(&places, options, found)?;
+    notes.push(note);
+    Ok(Recovered { notes, ..recovered })
+}
+
+fn read_state(folder: &Path) -> Result<(Option<StateFile>, Option<State>), OpenError> {
+    Ok(match StateFile::find(folder)? {
+        Found::Whole(file) => {
+            let state = file.state();
+            (Some(file), Some(state))
+        }
+        Found::Missing | Found::Unreadable => (None, None),
+    })
+}
+
+/// What sled would pass over in silence.
+fn damage_in_log(places: &Places<'_>) -> Result<Option<OpenError>, OpenError> {
+    match engine_log::first_damage(&places.engine) {
+        Ok(None) => Ok(None),
+        Ok(Some(reason)) => Ok(Some(OpenError::Damaged { path: places.engine.join("db"), reason })),
+        // No engine, or half of one: opening it says so.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof) => Ok(None),
+        Err(source) => Err(OpenError::Io { path: places.engine.clone(), source }),
+    }
 }
 
 /// What is whole is opened. Whatever does not fit is [`OpenError::Damaged`]: nothing acknowledged is dropped silently.

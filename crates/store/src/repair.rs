@@ -43,7 +43,7 @@ fn look_at_engine(places: &Places<'_>, options: &Options, state: Option<State>) 
 }
 
 /// A new engine, from a backup and the journal.
-fn engine(
+pub(crate) fn engine(
     places: &Places<'_>,
     options: &Options,
     state: Option<State>,

@@ -33,6 +33,11 @@ pub(crate) fn key(kind: Kind, name: &str, key: &impl Key) -> Vec<u8> {
     out
 }
 
+/// Whether a physical key is of a log or a queue: what is found there is about records.
+pub(crate) fn leads_to_records(key: &[u8]) -> bool {
+    key.first().is_some_and(|&kind| kind == Kind::Log as u8 || kind == Kind::Queue as u8)
+}
+
 /// The first key after everything that starts with `prefix`.
 pub(crate) fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     let last = prefix.iter().rposition(|&byte| byte != 0xFF)?;

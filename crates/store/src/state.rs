@@ -1,7 +1,8 @@
 //! What a store knows of itself outside the engine: in `state`, two slots of which the newer whole one holds.
 //!
 //! Slot (at 0 and at 4096): magic (8), serial (8), format (4), flags (4), lineage (8), epoch (8), synced (8), segment (8),
-//! CRC32C of these (4). Numbers are little-endian. Writing one slot leaves the other as it was: a torn write loses nothing.
+//! zeros, CRC32C of all before (4): 512 bytes whatever a later format adds, so that a version that does not know it can
+//! still read its number. Numbers are little-endian. Writing one slot leaves the other as it was: a torn write loses nothing.
 
 use std::fs::File;
 use std::io;
@@ -16,7 +17,8 @@ pub(crate) const FORMAT: u32 = 2;
 
 const NAME: &str = "state";
 const MAGIC: &[u8; 8] = b"DjSState";
-const SLOT_BYTES: usize = 60;
+const SLOT_BYTES: usize = 512;
+const CRC_AT: usize = SLOT_BYTES - 4;
 const SLOT_OFFSETS: [u64; 2] = [0, 4096];
 const FILE_BYTES: u64 = 8192;
 const FLAG_DAMAGED: u32 = 1;
@@ -136,15 +138,15 @@ fn encode(serial: u64, state: State) -> [u8; SLOT_BYTES] {
     out[32..40].copy_from_slice(&state.epoch.to_le_bytes());
     out[40..48].copy_from_slice(&state.synced.to_le_bytes());
     out[48..56].copy_from_slice(&state.segment.to_le_bytes());
-    let crc = crc32c::crc32c(&out[..56]);
-    out[56..].copy_from_slice(&crc.to_le_bytes());
+    let crc = crc32c::crc32c(&out[..CRC_AT]);
+    out[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
     out
 }
 
 fn decode(bytes: &[u8; SLOT_BYTES]) -> Option<(u64, State)> {
     let u32_at = |at: usize| bytes.get(at..)?.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
     let u64_at = |at: usize| bytes.get(at..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
-    if !bytes.starts_with(MAGIC) || u32_at(56)? != crc32c::crc32c(&bytes[..56]) {
+    if !bytes.starts_with(MAGIC) || u32_at(CRC_AT)? != crc32c::crc32c(&bytes[..CRC_AT]) {
         return None;
     }
     let state = State {

@@ -19,6 +19,7 @@ use crate::limits::{GROUP_BYTES, GROUP_OPERATIONS};
 use crate::recovery::{SyncError, applied_key, sync_engine};
 use crate::resolve::{Effects, Given, Group};
 use crate::room::Admission;
+use crate::space;
 use crate::state::State;
 use crate::store::{Hold, Shared, Written, system_time_ms};
 
@@ -215,6 +216,8 @@ impl Writer {
             }
         };
         if !changes.is_empty() {
+            // Who finds a job or an event while the group is applied finds the records that it is about.
+            changes.sort_by_key(|(key, _)| space::leads_to_records(key));
             changes.push((applied_key(), Some(sequence.to_be_bytes().to_vec())));
             if let Err(error) = self.shared.engine.apply(&changes) {
                 self.engine_failed(&error);

@@ -24,7 +24,7 @@ async fn add(store: &Store, row: u64) {
     let batch = Batch::new().put(ROWS, &row, &format!("row {row}")).add(COUNT, &(), 1).append(EVENTS, &row);
     let batch = batch.push(JOBS, Push::new(&row));
     // Something goes as well.
-    let batch = if row >= 10 && row % 5 == 0 { batch.delete(ROWS, &(row - 10)).add(COUNT, &(), -1) } else { batch };
+    let batch = if row >= 10 && row.is_multiple_of(5) { batch.delete(ROWS, &(row - 10)).add(COUNT, &(), -1) } else { batch };
     store.write(batch).await.unwrap();
 }
 
@@ -243,8 +243,8 @@ async fn a_newer_format_is_refused_and_nothing_changed() {
     let mut bytes = fs::read(&path).unwrap();
     for offset in [0, 4096] {
         bytes[offset + 16] = 99;
-        let crc = crc32c::crc32c(&bytes[offset..offset + 56]);
-        bytes[offset + 56..offset + 60].copy_from_slice(&crc.to_le_bytes());
+        let crc = crc32c::crc32c(&bytes[offset..offset + 508]);
+        bytes[offset + 508..offset + 512].copy_from_slice(&crc.to_le_bytes());
     }
     fs::write(&path, &bytes).unwrap();
     let refused = Store::open(folder.path(), options());

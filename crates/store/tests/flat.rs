@@ -107,7 +107,8 @@ async fn memory_and_disk_stay_flat_over_many_overwrites() {
         let most = DISK_TIMES * live + DISK_BESIDES_BYTES;
         assert!(size.disk_bytes <= most, "the engine takes more than {most} bytes for {live}: {sizes:?}");
     }
-    assert!(last <= sizes[0].disk_bytes + sizes[0].disk_bytes / 4, "the engine grows: {sizes:?}");
+    let flat = sizes[0].disk_bytes + sizes[0].disk_bytes / 4 + DISK_BESIDES_BYTES / 2;
+    assert!(last <= flat, "the engine grows: {sizes:?}");
     store.close().await;
     drop(store);
     reopen(folder.path(), &rounds);

@@ -8,6 +8,9 @@ use super::record::{self, Found, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES, Segm
 use super::{Apply, Kept, Salvaged, Segment, UNFINISHED, segment_name, write_zeros};
 use crate::error::OpenError;
 
+/// Segments with their first sequences, in order.
+type Segments = Vec<(u64, PathBuf)>;
+
 /// What is there after replaying.
 pub(super) struct Replayed {
     pub earlier: Vec<Kept>,
@@ -130,7 +133,7 @@ pub(super) fn salvage(folder: &Path, after: u64, newest: u64) -> Result<Salvaged
 }
 
 /// All segments in the order of their first sequences.
-pub(super) fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>, OpenError> {
+pub(super) fn list(folder: &Path) -> Result<Segments, OpenError> {
     let (segments, stranger) = list_all(folder)?;
     match stranger {
         Some(path) => {
@@ -142,7 +145,7 @@ pub(super) fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>, OpenError> {
 }
 
 /// All segments, and a file that is none if there is one.
-fn list_all(folder: &Path) -> Result<(Vec<(u64, PathBuf)>, Option<PathBuf>), OpenError> {
+fn list_all(folder: &Path) -> Result<(Segments, Option<PathBuf>), OpenError> {
     let failed = |source| OpenError::Io { path: folder.to_owned(), source };
     let mut stranger = None;
     let mut segments = Vec::new();
