@@ -75,7 +75,11 @@ pub(crate) fn users() -> Projection<GatewayEvent> {
             Ok((!has).then(|| Kept::stray(stray)))
         })
         .table(USERS, |store, key, user| {
-            let named = store.get(USERNAMES, &user.username)? == Some(user.id);
+            // Somebody has the name, this account or another one that says so too.
+            let named = match store.get(USERNAMES, &user.username)? {
+                Some(id) => store.get(USERS, &id.bytes())?.is_some_and(|other| other.username == user.username),
+                None => false,
+            };
             let lost = move || {
                 Batch::new().assert_equal(USERS, &key, &user).put(USERNAMES, &user.username, &user.id)
             };

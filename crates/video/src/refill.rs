@@ -32,7 +32,11 @@ pub(crate) fn channels() -> Projection<ChannelEvent> {
         .table(CHANNELS, |store, key, channel| {
             // One that is going has neither handle nor owner any more.
             let going = !store.contains(CHANNELS_OF, &(channel.owner.bytes(), key))?;
-            let named = store.get(HANDLES, &channel.handle)? == Some(channel.id);
+            // Something has the handle, this channel or another one that says so too.
+            let named = match store.get(HANDLES, &channel.handle)? {
+                Some(id) => store.get(CHANNELS, &id.bytes())?.is_some_and(|other| other.handle == channel.handle),
+                None => false,
+            };
             let lost = move || {
                 Batch::new().assert_equal(CHANNELS, &key, &channel).put(HANDLES, &channel.handle, &channel.id)
             };

@@ -191,7 +191,7 @@ impl<E: DeserializeOwned + Send + 'static> Run<'_, E> {
         }
     }
 
-    /// Removes what is missing, unless that is `held`, and puts right what belongs to nothing.
+    /// Removes what is missing, unless that is `held`; then puts right what fits to nothing that is left.
     async fn mend(
         &mut self,
         missing: &mut Subjects,
@@ -199,17 +199,34 @@ impl<E: DeserializeOwned + Send + 'static> Run<'_, E> {
         mark: Mark,
         handle: &impl Handle,
     ) -> Result<(), Trouble> {
+        if !held && missing.len() > 0 {
+            self.remove(missing, mark, handle).await?;
+        }
+        let mut place = None;
+        loop {
+            let (rows, next) = self.rows(place).await;
+            for row in rows {
+                if let Row::Stray(mend) = row.0 {
+                    self.mend_stray(mend).await?;
+                }
+            }
+            place = next;
+            if place.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn remove(&mut self, missing: &mut Subjects, mark: Mark, handle: &impl Handle) -> Result<(), Trouble> {
         let mut place = None;
         loop {
             let (rows, next) = self.rows(place).await;
             let (mut gone, now) = (Vec::new(), clock::now());
             for row in rows {
-                match row.0 {
-                    Row::Of(subject, event) if !held && missing.remove(&subject) => {
-                        gone.push(of_snapshot(event, mark.sequence, now));
-                    }
-                    Row::Of(..) => {}
-                    Row::Stray(mend) => self.mend_stray(mend).await?,
+                if let Row::Of(subject, event) = row.0
+                    && missing.remove(&subject)
+                {
+                    gone.push(of_snapshot(event, mark.sequence, now));
                 }
             }
             for gone in gone.chunks(SNAPSHOT_PAGE_EVENTS) {
