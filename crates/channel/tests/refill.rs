@@ -7,18 +7,21 @@ use std::time::Duration;
 
 use http::Method;
 use kit::config::Config;
-use kit::http::Routes;
+use kit::http::{Routes, filter, reply};
 use kit::logs::{LogPage, Rows, SnapshotPage, routes_with_snapshot};
 use kit::{Caller, Context, DataFolder, Peer, Shutdown};
 use proto::api::account::Role;
+use proto::api::channel::ChannelCard;
 use proto::api::projection::{Projection, ProjectionState, Rebuild};
-use proto::api::video::{CommentPolicy, Privacy, VideoState};
+use proto::api::video::{CommentPolicy, Privacy, VideoCard, VideoState};
 use proto::events::{ChannelEvent, EVENTS, GatewayEvent, UserProfile, VideoEvent, VideoProfile};
-use proto::{ChannelId, Timestamp, UserId, VideoId};
+use proto::internal::{Cards, CardsQuery};
+use proto::{ChannelId, Problem, Timestamp, UserId, VideoId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::{Batch, Desc, Key, Log, Options, Scan, Store, Table};
 use tokio::task::JoinHandle;
+use warp::Filter;
 
 type Id = [u8; 16];
 
@@ -59,6 +62,33 @@ fn serve(context: &Context, name: &'static str, store: &Store, routes: Routes) {
     tokio::spawn(async move { kit::run_service(&context, name, Some(store), routes).await.unwrap() });
 }
 
+/// What the video service shows of its films.
+fn cards(video: &Store) -> Routes {
+    warp::path!("internal" / "cards")
+        .and(filter::json_body::<CardsQuery>(1 << 20))
+        .and(filter::with(video.clone()))
+        .then(async |query: Result<CardsQuery, Problem>, films: Store| {
+            let known = |id: &VideoId| films.get(FILMS, &id.bytes()).unwrap().map(card);
+            reply::answer(query.map(|query| Cards { cards: query.ids.iter().filter_map(known).collect() }))
+        })
+        .boxed()
+}
+
+fn card(video: VideoProfile) -> VideoCard {
+    let (handle, name) = ("of-it".to_owned(), "Of it".to_owned());
+    VideoCard {
+        id: video.id,
+        title: video.title,
+        channel: ChannelCard { id: video.channel, handle, name, avatar_url: None, subscribers: 0 },
+        privacy: video.privacy,
+        state: video.state,
+        duration: video.duration,
+        published_at: video.published_at,
+        views: 0,
+        thumbnail_url: video.thumbnail_url,
+    }
+}
+
 impl World {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -68,7 +98,8 @@ impl World {
         let accounts = Rows::new().table(ACCOUNTS, |_, _, user| Ok(Some(GatewayEvent::UserChanged { user })));
         serve(&context, "gateway", &gateway, routes_with_snapshot(&context, &gateway, GATEWAY_LOG, accounts));
         let films = Rows::new().table(FILMS, |_, _, video| Ok(Some(VideoEvent::VideoChanged { video })));
-        serve(&context, "video", &video, routes_with_snapshot(&context, &video, VIDEO_LOG, films));
+        let log = routes_with_snapshot(&context, &video, VIDEO_LOG, films);
+        serve(&context, "video", &video, cards(&video).or(log).unify().boxed());
         let peer = Peer::new(&context, "channel");
         let mut world = Self { folder, gateway, video, neighbours, service: None, peer };
         world.start_service().await;
