@@ -151,6 +151,7 @@ impl Service {
     /// The batch that removes a channel, if it is still this one.
     pub(super) fn channel_deletion(&self, id: ChannelId, record: &ChannelRecord, now: Timestamp) -> Batch {
         Batch::new()
+            .essential()
             .at(now.ms())
             .assert_equal(CHANNELS, &id.bytes(), record)
             .delete(CHANNELS, &id.bytes())

@@ -123,14 +123,16 @@ impl Service {
         let next = DeletionRecord { sequence: Some(sequence), waiting_for, ..row.clone() };
         if next != *row {
             let key = id.bytes();
-            self.store.write(Batch::new().assert_equal(DELETIONS, &key, row).put(DELETIONS, &key, &next)).await?;
+            self.store
+                .write(Batch::new().essential().assert_equal(DELETIONS, &key, row).put(DELETIONS, &key, &next))
+                .await?;
         }
         let everybody = crate::data::FOLLOWERS.iter().all(|name| answers.contains_key(name));
         if !next.waiting_for.is_empty() || !everybody || !trail.follow(answers) {
             return Ok(false);
         }
         // Also of what somebody began at the very moment of the end.
-        self.sessions.end_all(id, None, Batch::new().delete(DELETIONS, &id.bytes())).await?;
+        self.sessions.end_all(id, None, Batch::new().essential().delete(DELETIONS, &id.bytes())).await?;
         tracing::info!(user = %id, "a deletion has reached everything");
         Ok(true)
     }
@@ -162,6 +164,7 @@ fn ending(user: &UserRecord, now: Timestamp) -> Batch {
         waiting_for: crate::data::FOLLOWERS.iter().map(|name| (*name).to_owned()).collect(),
     };
     let batch = Batch::new()
+        .essential()
         .at(now.ms())
         .assert_equal(USERS, &key, user)
         .delete(USERS, &key)

@@ -188,7 +188,7 @@ impl Service {
     /// The batch that removes a comment as it is now. It is refused when the comment or the size of its thread has
     /// changed since they were read.
     fn removal(&self, id: CommentId, record: &CommentRecord, now: Timestamp) -> Result<Batch> {
-        let mut batch = Batch::new().at(now.ms()).assert_equal(COMMENTS, &id.bytes(), record);
+        let mut batch = Batch::new().essential().at(now.ms()).assert_equal(COMMENTS, &id.bytes(), record);
         if let Some(author) = record.author {
             batch = batch.delete(WRITTEN_BY, &(author.bytes(), id.bytes()));
         }
