@@ -6,7 +6,7 @@ use proto::{ChannelId, UserId, VideoId};
 use store::{Batch, Desc};
 
 use crate::data::{
-    CHANNELS, FEED, IdKey, ITEMS, OWNED, PLAYLISTS, SAVED, SUBSCRIBER_COUNT, SUBSCRIPTIONS, USERS, VIDEOS, VIDEOS_OF,
+    CHANNELS, FEED, ITEMS, IdKey, OWNED, PLAYLISTS, SAVED, SUBSCRIBER_COUNT, SUBSCRIPTIONS, USERS, VIDEOS, VIDEOS_OF,
 };
 use crate::worker::feed_entry;
 

@@ -255,7 +255,8 @@ async fn the_snapshot_says_what_the_events_said() {
     let log = "/internal/logs/events?consumer=video&after=0";
     let page: LogPage<ChannelEvent> = world.peer.get(log).await.unwrap();
     let told = page.events.into_iter().fold(Read::default(), |read, event| read.take(event.event));
-    let page: SnapshotPage<ChannelEvent> = world.peer.get("/internal/logs/events/snapshot?consumer=video").await.unwrap();
+    let page: SnapshotPage<ChannelEvent> =
+        world.peer.get("/internal/logs/events/snapshot?consumer=video").await.unwrap();
     assert!(page.events.iter().all(|event| !matches!(event, ChannelEvent::Subscribed { new: true, .. })));
     let snapshot = page.events.into_iter().fold(Read::default(), Read::take);
     assert_eq!((told.channels.len(), told.subscriptions.len(), told.saved.len()), (2, 2, 2));
@@ -316,9 +317,11 @@ async fn what_is_kept_of_others_can_be_dropped_and_made_anew() {
     drop_all(&store, &before).await;
     // Besides, two rows that no event would ever remove.
     let (nowhere, now) = ([9; 16], Desc(77));
-    let litter = Batch::new()
-        .put(VIDEOS_OF, &(nowhere, videos[0].bytes()), &())
-        .put(FEED, &(nowhere, now, Desc(videos[0].bytes())), &FeedRecord { internal: false });
+    let litter = Batch::new().put(VIDEOS_OF, &(nowhere, videos[0].bytes()), &()).put(
+        FEED,
+        &(nowhere, now, Desc(videos[0].bytes())),
+        &FeedRecord { internal: false },
+    );
     store.write(litter).await.unwrap();
     store.close().await;
     drop(store);

@@ -58,7 +58,11 @@ fn counts(store: &Store, id: IdKey) -> Result<InteractionEvent, ReadError> {
 
 /// The counts of a video that the projection does not name.
 fn unknown_counts(store: &Store, id: IdKey) -> Result<Option<InteractionEvent>, ReadError> {
-    if store.contains(VIDEOS, &id)? || store.contains(GONE, &gone(id))? { Ok(None) } else { Ok(Some(counts(store, id)?)) }
+    if store.contains(VIDEOS, &id)? || store.contains(GONE, &gone(id))? {
+        Ok(None)
+    } else {
+        Ok(Some(counts(store, id)?))
+    }
 }
 
 /// The accounts with their names, and what this service has of each.
@@ -80,9 +84,7 @@ pub(crate) fn users() -> Projection<GatewayEvent> {
                 Some(id) => store.get(USERS, &id.bytes())?.is_some_and(|other| other.username == user.username),
                 None => false,
             };
-            let lost = move || {
-                Batch::new().assert_equal(USERS, &key, &user).put(USERNAMES, &user.username, &user.id)
-            };
+            let lost = move || Batch::new().assert_equal(USERS, &key, &user).put(USERNAMES, &user.username, &user.id);
             Ok((!named).then(|| Kept::stray(lost)))
         });
     Projection::new(

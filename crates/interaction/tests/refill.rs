@@ -185,15 +185,16 @@ impl Read {
             InteractionEvent::Rated { user, video, rating, at } => {
                 self.ratings.insert((user.bytes(), video.bytes()), (rating, at));
             }
-            InteractionEvent::Commented { user, video, .. } => drop(self.comments.insert((user.bytes(), video.bytes()))),
+            InteractionEvent::Commented { user, video, .. } => {
+                drop(self.comments.insert((user.bytes(), video.bytes())))
+            }
             InteractionEvent::Watched { viewer: Viewer::User(user), video, position_seconds, at, .. } => {
                 self.watched.insert((user.bytes(), video.bytes()), (position_seconds as u64, at));
             }
             InteractionEvent::Watched { .. } => {}
             InteractionEvent::Forgotten { user, video } => {
-                self.watched.retain(|(who, what), _| {
-                    *who != user.bytes() || video.is_some_and(|video| video.bytes() != *what)
-                });
+                self.watched
+                    .retain(|(who, what), _| *who != user.bytes() || video.is_some_and(|video| video.bytes() != *what));
             }
         }
         self
@@ -265,10 +266,10 @@ async fn what_is_kept_of_others_can_be_dropped_and_made_anew() {
     assert_eq!((users.len(), names.len(), videos.len()), (4, 4, 2));
     // All but one account, which is gone without a word, and whose name somebody else has now.
     let (gone, heir) = (people[3].user.unwrap(), UserId::from_bytes([1; 16]));
-    let batch = users.iter().filter(|(id, _)| *id != gone.bytes()).fold(Batch::new(), |batch, (id, _)| {
-        batch.delete(USERS, id)
-    });
-    let batch = names.iter().filter(|(_, id)| *id != gone).fold(batch, |batch, (name, _)| batch.delete(USERNAMES, name));
+    let batch =
+        users.iter().filter(|(id, _)| *id != gone.bytes()).fold(Batch::new(), |batch, (id, _)| batch.delete(USERS, id));
+    let batch =
+        names.iter().filter(|(_, id)| *id != gone).fold(batch, |batch, (name, _)| batch.delete(USERNAMES, name));
     let batch = videos.iter().fold(batch, |batch, (id, _)| batch.delete(VIDEOS, id));
     store.write(batch.put(USERNAMES, &"nobody".to_owned(), &gone)).await.unwrap();
     store.close().await;

@@ -41,7 +41,8 @@ async fn settled(world: &World) {
         loop {
             let all: Vec<Projection> = world.peer(0).get("/internal/projections").await.unwrap();
             let queues: Value = world.peer(0).get("/internal/queues").await.unwrap();
-            let follows = |one: &Projection| one.state == ProjectionState::Following && one.cursor == world.head(&one.owner);
+            let follows =
+                |one: &Projection| one.state == ProjectionState::Following && one.cursor == world.head(&one.owner);
             if all.len() == 4 && all.iter().all(follows) && queues[0]["ready"] == 0 && queues[0]["leased"] == 0 {
                 return;
             }
@@ -123,7 +124,8 @@ async fn what_is_kept_of_others_can_be_dropped_and_made_anew_and_nobody_is_told(
     assert_eq!(asked.len(), 3, "what people were told cannot be made anew: {asked:?}");
     settled(&world).await;
     let after = inboxes().await;
-    let without = |inbox: &[(proto::NotificationId, NotificationKind)], less: &[(proto::NotificationId, NotificationKind)]| {
+    let without = |inbox: &[(proto::NotificationId, NotificationKind)],
+                   less: &[(proto::NotificationId, NotificationKind)]| {
         inbox.iter().all(|entry| less.contains(entry))
     };
     // Nothing came; what was about the film that is gone, and all of the account that is gone, has left.

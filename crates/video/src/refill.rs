@@ -37,9 +37,8 @@ pub(crate) fn channels() -> Projection<ChannelEvent> {
                 Some(id) => store.get(CHANNELS, &id.bytes())?.is_some_and(|other| other.handle == channel.handle),
                 None => false,
             };
-            let lost = move || {
-                Batch::new().assert_equal(CHANNELS, &key, &channel).put(HANDLES, &channel.handle, &channel.id)
-            };
+            let lost =
+                move || Batch::new().assert_equal(CHANNELS, &key, &channel).put(HANDLES, &channel.handle, &channel.id);
             Ok((!going && !named).then(|| Kept::stray(lost)))
         });
     Projection::new(

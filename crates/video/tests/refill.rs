@@ -56,16 +56,17 @@ async fn the_snapshot_says_what_the_events_said() {
     world.upload(&ann, b"only text", &[("title", "Notes")]).await;
     world.ask(Method::PATCH, &format!("/api/videos/{}", ids[0]), Some(&ann), Some(json!({ "title": "Hare" }))).await;
     assert_eq!(world.ask(Method::DELETE, &format!("/api/videos/{}", ids[1]), Some(&ann), None).await.status, 204);
-    world.eventually(async || {
-        let told = world.events().await.into_iter().fold(BTreeMap::new(), read);
-        let page: SnapshotPage<VideoEvent> =
-            world.peer.get("/internal/logs/events/snapshot?consumer=channel").await.unwrap();
-        assert!(page.events.iter().all(|event| matches!(event, VideoEvent::VideoChanged { .. })));
-        let said = page.events.into_iter().fold(BTreeMap::new(), read);
-        // Processing may have gone on between the two.
-        told.len() == 3 && said == told && told[&ids[0]]["title"] == "Hare"
-    })
-    .await;
+    world
+        .eventually(async || {
+            let told = world.events().await.into_iter().fold(BTreeMap::new(), read);
+            let page: SnapshotPage<VideoEvent> =
+                world.peer.get("/internal/logs/events/snapshot?consumer=channel").await.unwrap();
+            assert!(page.events.iter().all(|event| matches!(event, VideoEvent::VideoChanged { .. })));
+            let said = page.events.into_iter().fold(BTreeMap::new(), read);
+            // Processing may have gone on between the two.
+            told.len() == 3 && said == told && told[&ids[0]]["title"] == "Hare"
+        })
+        .await;
     world.end().await;
 }
 
@@ -114,9 +115,8 @@ async fn settled(world: &World) {
             let all: Vec<Projection> = world.peer.get("/internal/projections").await.unwrap();
             let queues: Value = world.peer.get("/internal/queues").await.unwrap();
             let of = |owner: &str| all.iter().find(|one| one.owner == owner).unwrap().clone();
-            let follows = |owner: &str| {
-                of(owner).state == ProjectionState::Following && of(owner).cursor == world.head(owner)
-            };
+            let follows =
+                |owner: &str| of(owner).state == ProjectionState::Following && of(owner).cursor == world.head(owner);
             let index = of("video").state == ProjectionState::Following && of("video").behind == 0;
             let is_idle = queues[0]["ready"] == 0 && queues[0]["leased"] == 0;
             follows("channel") && follows("interaction") && index && is_idle
@@ -189,7 +189,9 @@ async fn what_is_kept_of_others_can_be_dropped_and_made_anew() {
     world.channel_has(channels).await;
     let about_the_first = |event: &InteractionEvent| match event {
         InteractionEvent::Rated { user, video, .. } => *user == people[0] && *video == videos[0],
-        InteractionEvent::Watched { viewer: Viewer::User(user), video, .. } => *user == people[0] && *video == videos[0],
+        InteractionEvent::Watched { viewer: Viewer::User(user), video, .. } => {
+            *user == people[0] && *video == videos[0]
+        }
         _ => false,
     };
     let mut has = done(&people, &videos);
@@ -240,8 +242,12 @@ async fn what_is_kept_of_others_can_be_dropped_and_made_anew() {
         assert_eq!(others(&after.signals), others(&before.signals));
         let left = after.signals.iter().find(|(key, _)| spare(key)).map(|(_, signal)| signal.clone());
         let left = left.unwrap_or_else(|| panic!("the comment is still one"));
-        assert_eq!((&left["rating"], &left["watched_seconds"], &left["commented"]), (&json!(0), &json!(0.0), &json!(true)));
-        let subscriptions: Vec<_> = before.subscriptions.iter().filter(|(key, _)| key.0 != people[0].bytes()).cloned().collect();
+        assert_eq!(
+            (&left["rating"], &left["watched_seconds"], &left["commented"]),
+            (&json!(0), &json!(0.0), &json!(true))
+        );
+        let subscriptions: Vec<_> =
+            before.subscriptions.iter().filter(|(key, _)| key.0 != people[0].bytes()).cloned().collect();
         assert_eq!(after.subscriptions, subscriptions);
         drop(store);
     }

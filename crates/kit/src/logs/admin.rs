@@ -1,7 +1,7 @@
 //! `/internal/projections…`: what the admin asks a service about its projections.
 
-use proto::api::projection::{DeadLetterName, Rebuild};
 use proto::Problem;
+use proto::api::projection::{DeadLetterName, Rebuild};
 use warp::Filter;
 
 use super::registry::Projections;

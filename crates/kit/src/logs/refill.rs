@@ -71,11 +71,7 @@ impl<E: DeserializeOwned + Send + 'static> Run<'_, E> {
     /// came after, and somebody may still have to be told. Else where the log stood when the snapshot began.
     fn go_on_at(&self, mark: Mark) -> u64 {
         let Cursor { epoch, sequence, .. } = self.cursor;
-        if epoch == Some(mark.epoch) && sequence <= mark.sequence {
-            sequence.max(mark.trimmed)
-        } else {
-            mark.sequence
-        }
+        if epoch == Some(mark.epoch) && sequence <= mark.sequence { sequence.max(mark.trimmed) } else { mark.sequence }
     }
 
     /// The new cursor, and with it the end of what was asked for, unless it was asked for again.
@@ -134,11 +130,7 @@ impl<E: DeserializeOwned + Send + 'static> Run<'_, E> {
 
     /// Reads the snapshot and applies it; what comes is no longer missing. Nothing when the owner became another one
     /// in the middle of it.
-    async fn read_snapshot(
-        &mut self,
-        missing: &mut Subjects,
-        handle: &impl Handle,
-    ) -> Result<Option<Mark>, Trouble> {
+    async fn read_snapshot(&mut self, missing: &mut Subjects, handle: &impl Handle) -> Result<Option<Mark>, Trouble> {
         let (mut mark, mut after, mut read) = (None::<Mark>, None, 0);
         loop {
             let page = self.snapshot_page(after.as_deref()).await;
@@ -148,8 +140,7 @@ impl<E: DeserializeOwned + Send + 'static> Run<'_, E> {
             }
             mark.trimmed = page.trimmed;
             let now = clock::now();
-            let events: Vec<_> =
-                page.events.into_iter().map(|event| of_snapshot(event, mark.sequence, now)).collect();
+            let events: Vec<_> = page.events.into_iter().map(|event| of_snapshot(event, mark.sequence, now)).collect();
             self.tick_off(&events, missing);
             self.apply(&events, self.merging_snapshots(), handle).await?;
             read += events.len();
@@ -181,8 +172,7 @@ impl<E: DeserializeOwned + Send + 'static> Run<'_, E> {
 
     async fn snapshot_page(&mut self, after: Option<&str>) -> SnapshotPage<Value> {
         let after = after.map_or_else(String::new, |after| format!("&after={after}"));
-        let path =
-            format!("/internal/logs/{}/snapshot?consumer={}{after}", self.consumer.log, self.consumer.name);
+        let path = format!("/internal/logs/{}/snapshot?consumer={}{after}", self.consumer.log, self.consumer.name);
         loop {
             match self.consumer.peer.get(&path).await {
                 Ok(page) => return page,

@@ -310,4 +310,3 @@ impl Listed for Line {
         self.wake.notify_one();
     }
 }
-

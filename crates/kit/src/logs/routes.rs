@@ -85,8 +85,7 @@ where
     let place: Option<Place> = query.after.as_deref().map(paging::decode_token).transpose()?;
     let (epoch, sequence) = (reader.epoch(), reader.head());
     let trimmed = reader.trimmed().map_err(|error| problem::of_read(&error))?;
-    let read =
-        move || rows.piece(&store, place.as_ref(), SNAPSHOT_PAGE_EVENTS, SNAPSHOT_PAGE_ROWS);
+    let read = move || rows.piece(&store, place.as_ref(), SNAPSHOT_PAGE_EVENTS, SNAPSHOT_PAGE_ROWS);
     let read = tokio::task::spawn_blocking(read).await;
     let read = read.map_err(|_| Problem::new(codes::INTERNAL, "The snapshot cannot be read."))?;
     let (events, next) = read.map_err(|error| problem::of_read(&error))?;
@@ -142,9 +141,7 @@ async fn acknowledge<E>(reader: &LogReader<E>, query: &Query) -> Result<(), Prob
         Ok(()) => Ok(()),
         // It is still readable; the next call acknowledges.
         Err(WriteError::Full) => Ok(()),
-        Err(WriteError::UnknownConsumer { log }) => {
-            Err(unknown_consumer(log, &query.consumer))
-        }
+        Err(WriteError::UnknownConsumer { log }) => Err(unknown_consumer(log, &query.consumer)),
         Err(error) => Err(problem::of_write(&error)),
     }
 }

@@ -7,8 +7,7 @@ use serde::de::DeserializeOwned;
 use store::{Key, ReadError, Scan, Store, Table};
 
 /// Reads rows of one table behind a key; gives the key of the last one when there may be more.
-type Section<T> =
-    Arc<dyn Fn(&Store, Option<&[u8]>, &mut Piece<T>) -> Result<Option<Vec<u8>>, ReadError> + Send + Sync>;
+type Section<T> = Arc<dyn Fn(&Store, Option<&[u8]>, &mut Piece<T>) -> Result<Option<Vec<u8>>, ReadError> + Send + Sync>;
 
 /// What is made of the rows of some tables, one table after the other.
 pub struct Rows<T> {
@@ -91,10 +90,7 @@ impl<T> Rows<T> {
 
     fn section(
         mut self,
-        section: impl Fn(&Store, Option<&[u8]>, &mut Piece<T>) -> Result<Option<Vec<u8>>, ReadError>
-        + Send
-        + Sync
-        + 'static,
+        section: impl Fn(&Store, Option<&[u8]>, &mut Piece<T>) -> Result<Option<Vec<u8>>, ReadError> + Send + Sync + 'static,
     ) -> Self {
         self.sections.push(Arc::new(section));
         self

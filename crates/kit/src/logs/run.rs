@@ -205,8 +205,7 @@ impl<'a, E: DeserializeOwned + Send + 'static> Run<'a, E> {
         for (key, dead) in self.read(asked_for).await {
             let text = self.read(|store, _| store.text(DEAD_EVENT_TEXTS, &key)).await;
             let event = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-            let arrived =
-                Arrived { sequence: key.1, time: dead.time, event, snapshot: key.1 >= OF_SNAPSHOT };
+            let arrived = Arrived { sequence: key.1, time: dead.time, event, snapshot: key.1 >= OF_SNAPSHOT };
             let tried = match handle.effect(&[arrived], Merging::Nothing).await {
                 Ok((effect, _)) => {
                     let mut batch = forgotten(effect.batch, &key);

@@ -47,22 +47,21 @@ fn subject(event: &Thing) -> Option<Subject> {
 
 fn projection() -> Projection<Thing> {
     let kept = |id: u32| Some(Kept::of(Subject::new(0, &[id_of(id)]), &Thing::Gone { id }));
-    let rows = Rows::new()
-        .keys(THINGS, move |_, id| Ok(kept(id)))
-        .keys(NOTES, move |_, id| Ok(kept(id)))
-        .keys(BY_VALUE, |store, (value, id)| {
+    let rows = Rows::new().keys(THINGS, move |_, id| Ok(kept(id))).keys(NOTES, move |_, id| Ok(kept(id))).keys(
+        BY_VALUE,
+        |store, (value, id)| {
             let stray = store.get(THINGS, &id)? != Some(value);
             Ok(stray.then(|| Kept::stray(move || Batch::new().delete(BY_VALUE, &(value, id)))))
-        });
+        },
+    );
     Projection::new(subject, rows)
 }
 
 /// Wrong when an event is told twice, and when the rows before are not known.
 fn effect(store: &Store, entry: Entry<Thing>) -> Result<Batch, Problem> {
     let old = |id| store.get(THINGS, &id).map_err(|error| crate::problem::of_read(&error));
-    let without = |id: u32, old: Option<u32>| {
-        old.map_or_else(Batch::new, |old| Batch::new().delete(BY_VALUE, &(old, id)))
-    };
+    let without =
+        |id: u32, old: Option<u32>| old.map_or_else(Batch::new, |old| Batch::new().delete(BY_VALUE, &(old, id)));
     Ok(match entry.event {
         Thing::Is { value: THIRTEEN, .. } => return Err(Problem::new(codes::INTERNAL, "thirteen is too much")),
         Thing::Is { id, value } => {
@@ -525,7 +524,8 @@ async fn the_admin_s_routes_answer() {
     let (routes, options) = (service(projections.routes()), ServeOptions::service(&context.config));
     let own = shutdown.clone();
     let task = tokio::spawn(async move { serve_unix(socket, routes, options, &own).await });
-    let following = stage.follow(&reader, Consumer { projection: None, ..stage.consumer("reader") }.listed(&projections));
+    let following =
+        stage.follow(&reader, Consumer { projection: None, ..stage.consumer("reader") }.listed(&projections));
     stage.ring().await;
     let peer = Peer::at("reader", &context.data.socket("reader"));
     let list = async {
