@@ -138,7 +138,6 @@ impl DataFolder {
     pub fn setup_token(&self) -> PathBuf {
         self.root.join("setup-token")
     }
-
 }
 
 fn run(root: &Path) -> PathBuf {

@@ -33,8 +33,7 @@ pub fn init(service: &str, config: &Log) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(&config.level)?;
     // Where a log line cannot be written (a reader that went, a full disk) it is lost. Saying so on the same stderr
     // would panic, and end the task that logged: the one that waits for SIGTERM, for example.
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
     match config.format {
         LogFormat::Text => builder.with_ansi(false).finish().try_init(),
         LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),

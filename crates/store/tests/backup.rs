@@ -24,7 +24,8 @@ async fn add(store: &Store, row: u64) {
     let batch = Batch::new().put(ROWS, &row, &format!("row {row}")).add(COUNT, &(), 1).append(EVENTS, &row);
     let batch = batch.push(JOBS, Push::new(&row));
     // Something goes as well.
-    let batch = if row >= 10 && row.is_multiple_of(5) { batch.delete(ROWS, &(row - 10)).add(COUNT, &(), -1) } else { batch };
+    let batch =
+        if row >= 10 && row.is_multiple_of(5) { batch.delete(ROWS, &(row - 10)).add(COUNT, &(), -1) } else { batch };
     store.write(batch).await.unwrap();
 }
 

@@ -124,9 +124,7 @@ async fn remove(service: &Service, queue: &QueueHandle<Job>) -> Result<usize> {
 /// A removal that lost a race is repeated at once; anything else a few times, later.
 async fn put_off(service: &Service, queue: &QueueHandle<Job>, leased: &Leased<Job>, error: Error) -> Result<()> {
     match error {
-        Error::Write(
-            WriteError::Assertion { .. } | WriteError::Bounds { .. } | WriteError::LeaseLost { .. },
-        )
+        Error::Write(WriteError::Assertion { .. } | WriteError::Bounds { .. } | WriteError::LeaseLost { .. })
         | Error::Conflict => {
             queue.release(leased).await;
         }

@@ -39,12 +39,10 @@ fn user_changed(store: &Store, entry: Entry<GatewayEvent>) -> Result<Batch> {
         GatewayEvent::UserChanged { user } => {
             without_name(store, user.id)?.put(USERNAMES, &user.username, &user.id).put(USERS, &user.id.bytes(), &user)
         }
-        GatewayEvent::UserDeleted { id } => {
-            without_name(store, id)?
-                .delete(USERS, &id.bytes())
-                .put(GONE_USERS, &gone(id.bytes()), &())
-                .push(JOBS, removal(&Job::RemoveUser(id)))
-        }
+        GatewayEvent::UserDeleted { id } => without_name(store, id)?
+            .delete(USERS, &id.bytes())
+            .put(GONE_USERS, &gone(id.bytes()), &())
+            .push(JOBS, removal(&Job::RemoveUser(id))),
     })
 }
 

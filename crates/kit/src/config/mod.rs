@@ -16,8 +16,8 @@ use toml::de::DeTable;
 
 pub use error::{ConfigError, Fault};
 pub use sections::{
-    Auth, Backup, Config, Fanout, Http, Instance, Key, LimitsSection, Log, LogFormat, Media, Notification, Registration,
-    RegistrationPolicy, Runtime, Sandbox, Search, Storage, keys,
+    Auth, Backup, Config, Fanout, Http, Instance, Key, LimitsSection, Log, LogFormat, Media, Notification,
+    Registration, RegistrationPolicy, Runtime, Sandbox, Search, Storage, keys,
 };
 pub use template::template;
 pub use value::Network;

@@ -35,9 +35,8 @@ type Said<E> = Arc<Mutex<Vec<E>>>;
 /// A snapshot of these events.
 fn rows<E: Clone + Send + 'static>(said: &Said<E>) -> logs::Rows<E> {
     let said = said.clone();
-    logs::Rows::new().keys(PLACES, move |_, at| {
-        Ok(said.lock().unwrap().get(usize::try_from(at).unwrap_or(usize::MAX)).cloned())
-    })
+    logs::Rows::new()
+        .keys(PLACES, move |_, at| Ok(said.lock().unwrap().get(usize::try_from(at).unwrap_or(usize::MAX)).cloned()))
 }
 
 async fn say<E>(store: &Store, said: &Said<E>, events: Vec<E>) {
