@@ -95,9 +95,14 @@ impl Bench {
         loop {
             let counted = count(&self.service, &queue).await.unwrap();
             batches += usize::from(counted > 0);
-            if counted + remove(&self.service, &queue).await.unwrap() == 0 {
+            if counted + remove(&self.service, &queue).await.unwrap() > 0 {
+                continue;
+            }
+            // A removal waits a moment for what has to be counted before it goes on.
+            if queue.depth().unwrap().delayed == 0 {
                 return batches;
             }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
