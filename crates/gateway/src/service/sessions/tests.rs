@@ -2,7 +2,10 @@
 
 use std::net::Ipv4Addr;
 
+use proto::api::account::{AccountState, Role};
+
 use super::*;
+use crate::data::UserRecord;
 
 const NOW: Timestamp = Timestamp::from_ms(1_795_000_000_000);
 const HOUR_S: u64 = 3_600;
@@ -26,9 +29,27 @@ fn fixture() -> Fixture {
     }
 }
 
+/// Only who has an account can sign in.
+fn account(id: UserId) -> UserRecord {
+    UserRecord {
+        id,
+        username: "ada".to_owned(),
+        display_name: "Ada".to_owned(),
+        email: "ada@example.org".to_owned(),
+        bio: String::new(),
+        role: Role::User,
+        state: AccountState::Active,
+        password: String::new(),
+        avatar_url: None,
+        created_at: NOW,
+        reason: None,
+    }
+}
+
 impl Fixture {
     async fn begin(&self) -> Opened {
-        self.sessions.begin(self.user, &self.device, NOW, Batch::new()).await.unwrap()
+        let account = Batch::new().put(USERS, &self.user.bytes(), &account(self.user));
+        self.sessions.begin(self.user, &self.device, NOW, account).await.unwrap()
     }
     async fn renew(&self, token: &RefreshToken, after_ms: i64) -> Result<Opened, GatewayError> {
         self.sessions.renew(&token.text(), &self.device, NOW.plus_ms(after_ms)).await
