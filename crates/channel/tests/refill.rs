@@ -35,7 +35,8 @@ const FILMS: Table<Id, VideoProfile> = Table::new("films");
 const USERS: Table<Id, UserProfile> = Table::new("users");
 const VIDEOS: Table<Id, VideoProfile> = Table::new("videos");
 const VIDEOS_OF: Table<(Id, Id), ()> = Table::new("videos-of");
-const FEED: Table<(Id, Desc<i64>, Desc<Id>), FeedRecord> = Table::new("feed");
+type FeedKey = (Id, Desc<i64>, Desc<Id>);
+const FEED: Table<FeedKey, FeedRecord> = Table::new("feed");
 const SUBSCRIPTIONS: Table<(Id, Id), Value> = Table::new("subscriptions");
 const SAVED: Table<(Id, Id, Id), proto::PlaylistId> = Table::new("saved");
 
@@ -274,7 +275,7 @@ struct Kept {
     users: Vec<(Id, UserProfile)>,
     videos: Vec<(Id, VideoProfile)>,
     videos_of: Vec<(Id, Id)>,
-    feed: Vec<((Id, Desc<i64>, Desc<Id>), FeedRecord)>,
+    feed: Vec<(FeedKey, FeedRecord)>,
 }
 
 fn kept(store: &Store) -> Kept {

@@ -186,7 +186,7 @@ impl Read {
                 self.ratings.insert((user.bytes(), video.bytes()), (rating, at));
             }
             InteractionEvent::Commented { user, video, .. } => {
-                drop(self.comments.insert((user.bytes(), video.bytes())))
+                self.comments.insert((user.bytes(), video.bytes()));
             }
             InteractionEvent::Watched { viewer: Viewer::User(user), video, position_seconds, at, .. } => {
                 self.watched.insert((user.bytes(), video.bytes()), (position_seconds as u64, at));

@@ -21,6 +21,7 @@ use crate::media::output;
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// What has to be asked before a file of a video is removed, and what takes the files meanwhile.
+#[derive(Default)]
 pub(crate) struct Backup {
     gate: Arc<RwLock<()>>,
     paused: Mutex<Option<Pause>>,
@@ -33,12 +34,6 @@ struct Pause {
     growing: BTreeSet<String>,
     since: SystemTime,
     guard: OwnedRwLockWriteGuard<()>,
-}
-
-impl Default for Backup {
-    fn default() -> Self {
-        Self { gate: Arc::default(), paused: Mutex::default(), shown: watch::Sender::default() }
-    }
 }
 
 impl Backup {

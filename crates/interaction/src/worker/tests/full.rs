@@ -45,7 +45,7 @@ async fn a_full_queue_answers_503_and_loses_nothing() {
     for number in 0..8 {
         people.push(bench.user(&format!("user{number}")).await);
     }
-    let answers = futures_util::future::join_all(people.iter().map(|who| rate(who))).await;
+    let answers = futures_util::future::join_all(people.iter().map(&rate)).await;
     let mut late = Vec::new();
     for (who, answer) in people.iter().zip(answers) {
         match answer {
