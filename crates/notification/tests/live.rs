@@ -138,7 +138,8 @@ async fn nothing_is_lost_while_the_home_restarts_again_and_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_socket_is_cut_and_finds_everything_when_it_comes_back() {
     let world = World::new(|config, _| {
-        config.notification.socket_buffer_bytes = 4_096;
+        // A burst of one batch fits, what comes in all does not.
+        config.notification.socket_buffer_bytes = 65_536;
         config.notification.inbox_entries = 5_000;
     });
     let (_home, _other) = (world.start(0).await, world.start(1).await);

@@ -4,8 +4,8 @@ use proto::Problem;
 use proto::api::projection::{DeadLetterName, Rebuild};
 use warp::Filter;
 
-use super::registry::Projections;
 use crate::http::{Routes, filter, reply};
+use crate::logs::registry::Projections;
 
 /// The largest body of these calls, in bytes.
 const BODY_BYTES_MAX: usize = 4 * 1024;

@@ -1,0 +1,3 @@
+//! What the admin asks a service about its projections.
+
+mod routes;
