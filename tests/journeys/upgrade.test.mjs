@@ -91,7 +91,7 @@ test('a data folder of a newer format is refused by name, and nothing in it chan
   let slots = 0;
   for (const slot of [0, 4096]) {
     // Magic (8), serial (8), format (4), …, and at the end the CRC-32C of all that.
-    const ends = Array.from({ length: 256 }, (_, n) => slot + 20 + n);
+    const ends = Array.from({ length: 512 }, (_, n) => slot + 20 + n);
     const end = ends.find((at) => crc32c(state.subarray(slot, at)) === state.readUInt32LE(at));
     if (!end) continue;
     state.writeUInt32LE(9_999, slot + 16);
