@@ -50,6 +50,11 @@ pub(super) fn replay(folder: &Path, synced: u64, apply: &mut Apply<'_>) -> Resul
         if bytes.len() as u64 != header.bytes {
             return Err(damaged(format!("the file has {} bytes instead of {}", bytes.len(), header.bytes)));
         }
+        if next.is_none() {
+            // A group may have been written, and the process killed before its sync: the engine is about to have it, so
+            // it must not vanish from here.
+            File::open(&path).and_then(|file| file.sync_all()).map_err(failed)?;
+        }
         let scanned = scan(&path, &bytes, header, synced, apply)?;
         replayed.last_sequence = scanned.last_sequence;
         match next {
@@ -217,10 +222,8 @@ fn take_up(path: &Path, bytes: &[u8], header: SegmentHeader, scanned: &Scanned) 
     if let Some(last) = torn.iter().rposition(|byte| *byte != 0) {
         tracing::warn!(path = %path.display(), bytes = last + 1, "cut off a group that was never acknowledged");
         write_zeros(&file, rest as u64, (rest + last + 1) as u64)?;
+        file.sync_all()?;
     }
-    // A group may have been written, and the process killed before its sync: it is in the engine from now on, so it
-    // must not vanish from here.
-    file.sync_all()?;
     let first_sequence = header.first_sequence;
     Ok(Segment {
         first_sequence,
