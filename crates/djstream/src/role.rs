@@ -89,6 +89,7 @@ impl Role {
                 return ExitCode::FAILURE;
             }
         };
+        let note = data.stopped_note(&self.name());
         let context = Context::new(config, data, shutdown);
         let ended: Result<(), String> = match self {
             Self::Supervisor => return supervisor::up(context, options).await,
@@ -103,7 +104,11 @@ impl Role {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 tracing::error!(role = self.name(), error, "ended with an error");
-                ExitCode::FAILURE
+                // Left by an opening that failed for good.
+                match note.exists() {
+                    true => ExitCode::from(kit::storage::EXIT_CODE_BEYOND_REPAIR),
+                    false => ExitCode::FAILURE,
+                }
             }
         }
     }

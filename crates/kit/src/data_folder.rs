@@ -4,6 +4,7 @@
 //! DATA/run/              sockets and their locks (0700)
 //! DATA/<service>/        one service's database (0700)
 //! DATA/media/            media files
+//! DATA/.<service>-is-here  that its database has been there
 //! DATA/setup-token       the one-time token, until there is an admin (0600)
 //! DATA/backups/          backups, unless [backup] folder says otherwise (0700)
 //! DATA/restore-…, replaced-…   a restore that is under way, and what restores replaced
@@ -127,6 +128,11 @@ impl DataFolder {
     /// The note that the supervisor leaves when it does not start a process again; its text is for the admin.
     pub fn stopped_note(&self, name: &str) -> PathBuf {
         self.run().join(format!("{name}.stopped"))
+    }
+
+    /// The mark that a service's database has been there: it must not begin empty by itself again.
+    pub fn known_database(&self, service: &str) -> PathBuf {
+        self.root.join(format!(".{service}-is-here"))
     }
 
     /// The folder of the media files.

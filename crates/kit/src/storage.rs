@@ -1,5 +1,6 @@
 //! Opening a service's store: as the configuration says, repaired from the instance's backups if need be.
 
+use std::fs::File;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use store::{OpenError, Options, Store, backup};
 
 use crate::backup::{Folder, store_files};
 use crate::context::Context;
+use crate::data_folder::DataFolder;
 
 /// How long to wait between two attempts to open a store on a disk that has no byte left.
 const ROOM_WAIT: Duration = Duration::from_secs(1);
@@ -33,8 +35,36 @@ pub async fn open(context: &Context, service: &'static str) -> Result<Store, Ope
                     () = context.shutdown.requested() => {}
                 }
             }
-            opened => return opened,
+            opened => {
+                note(&context.data, service, opened.as_ref().err());
+                return opened;
+            }
         }
+    }
+}
+
+/// The exit status of a process whose store is beyond repair (`EX_CONFIG`): only a person can help.
+pub const EXIT_CODE_BEYOND_REPAIR: u8 = 78;
+
+/// Leaves the reason and the way out where `djstreamctl status` finds them.
+fn note(data: &DataFolder, service: &str, error: Option<&OpenError>) {
+    let note = data.stopped_note(if service == "notification" { "notification-0" } else { service });
+    let noted = match error {
+        Some(error @ (OpenError::Damaged { .. } | OpenError::Newer { .. })) => {
+            let text = format!(
+                "{error}. It was not changed. A backup brings everything back: stop DjStream, then djstreamctl \
+                 backup list and djstreamctl backup restore ID --yes."
+            );
+            tracing::error!(text, "the database cannot be opened");
+            std::fs::write(note, text)
+        }
+        _ => match std::fs::remove_file(note) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        },
+    };
+    if let Err(error) = noted {
+        tracing::warn!(%error, "the note for the admin cannot be kept");
     }
 }
 
@@ -55,7 +85,21 @@ fn open_blocking(context: &Context, service: &str) -> Result<Store, OpenError> {
         backups: backups.clone(),
         ..Options::default()
     };
-    let store = Store::open(&context.data.service(service), options)?;
+    let folder = context.data.service(service);
+    let known = context.data.known_database(service);
+    let is_missing = ["state", "engine", "journal"].iter().all(|name| !folder.join(name).exists());
+    if is_missing && known.exists() {
+        // An empty one would be taken by the other services for the deletion of everything.
+        let reason = format!(
+            "the database is gone, though it was there before; if it shall begin empty, remove {}",
+            known.display()
+        );
+        return Err(OpenError::Damaged { path: folder, reason });
+    }
+    let store = Store::open(&folder, options)?;
+    if let Err(source) = File::create(&known) {
+        return Err(OpenError::Io { path: known, source });
+    }
     if let Some(sequence) = covered(&backups, store.lineage()) {
         store.covered(sequence);
     }

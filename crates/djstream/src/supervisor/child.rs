@@ -98,6 +98,11 @@ pub(super) async fn keep_running(launcher: std::sync::Arc<Launcher>, role: Role,
             Err(error) => Err(error),
         };
         log_end(&name, &ended);
+        if ended.as_ref().is_ok_and(|status| status.code() == Some(kit::storage::EXIT_CODE_BEYOND_REPAIR.into())) {
+            // It has left a note. The others go on.
+            stop.cancelled().await;
+            return Outcome::Stopped;
+        }
         if ended.as_ref().is_ok_and(|status| status.code() == Some(store::EXIT_CODE_UNSAFE)) {
             if restarts.is_unsafe_again(started.elapsed()) {
                 leave_alone(&name, &note);

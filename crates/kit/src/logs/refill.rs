@@ -53,7 +53,9 @@ impl<E: DeserializeOwned + Send + 'static> Run<'_, E> {
             let had = missing.len();
             if let Some(mark) = self.read_snapshot(&mut missing, handle).await? {
                 let gone = missing.len();
-                let held = asked.is_none() && gone > REFILL_REMOVALS_MAX && gone > had / 2;
+                // An owner whose log is another one may have come back empty: then few are too many already.
+                let most = if matches!(why, Why::OtherEpoch) { 0 } else { REFILL_REMOVALS_MAX };
+                let held = asked.is_none() && gone > most && gone * 2 > had;
                 self.mend(&mut missing, held, mark, handle).await?;
                 break (mark, if held { gone } else { 0 });
             }
