@@ -238,12 +238,13 @@ pub fn store_files(folder: &Folder, service: &str) -> Result<Vec<PathBuf>, Error
     Ok(verified.map(|entry| store_path(&entry.path, service)).filter(|path| path.is_file()).collect())
 }
 
-/// The time to the second, and something random: sorted by name is sorted by time.
+/// The time, to the second readably and then in milliseconds, and something random: sorted by name is sorted by time.
 pub(super) fn new_id(now: Timestamp) -> String {
     let seconds = Timestamp::from_ms(now.seconds().saturating_mul(1000)).to_string();
     let time: String = seconds.chars().filter(|c| c.is_ascii_digit() || *c == 'T').take(15).collect();
-    let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), now.ms()) & 0x00ff_ffff;
-    format!("{time}Z-{random:06x}")
+    // Two of the same second are in order as well: the milliseconds come first.
+    let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), now.ms()) & 0xfff;
+    format!("{time}Z-{:03x}{random:03x}", now.ms().rem_euclid(1000))
 }
 
 /// Whether a name is one of [`new_id`]'s.
