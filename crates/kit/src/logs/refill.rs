@@ -53,9 +53,9 @@ impl<E: DeserializeOwned + Send + 'static> Run<'_, E> {
             let had = missing.len();
             if let Some(mark) = self.read_snapshot(&mut missing, handle).await? {
                 let gone = missing.len();
-                // An owner whose log is another one may have come back empty: then few are too many already.
-                let most = if matches!(why, Why::OtherEpoch) { 0 } else { REFILL_REMOVALS_MAX };
-                let held = asked.is_none() && gone > most && gone * 2 > had;
+                // An owner whose log is another one, and that knows nothing of all this, has come back empty.
+                let is_empty = matches!(why, Why::OtherEpoch) && gone == had && had > 0;
+                let held = asked.is_none() && (is_empty || gone > REFILL_REMOVALS_MAX && gone > had / 2);
                 self.mend(&mut missing, held, mark, handle).await?;
                 break (mark, if held { gone } else { 0 });
             }
