@@ -1,12 +1,12 @@
 //! What this service's snapshot says, and how its own projections are filled anew.
 
-use kit::logs::{Kept, Projection, Rows, Subject};
+use kit::logs::{Kept, Projection, Rows};
 use proto::events::{ChannelEvent, ChannelProfile, GatewayEvent, VideoEvent};
-use proto::{ChannelId, UserId, VideoId};
+use proto::{ChannelId, UserId};
 use store::{Batch, Desc};
 
 use crate::data::{
-    CHANNELS, FEED, ITEMS, IdKey, OWNED, PLAYLISTS, SAVED, SUBSCRIBER_COUNT, SUBSCRIPTIONS, USERS, VIDEOS, VIDEOS_OF,
+    CHANNELS, FEED, ITEMS, OWNED, PLAYLISTS, SAVED, SUBSCRIBER_COUNT, SUBSCRIPTIONS, USERS, VIDEOS, VIDEOS_OF,
 };
 use crate::worker::feed_entry;
 
@@ -46,30 +46,20 @@ pub(crate) fn snapshot() -> Rows<ChannelEvent> {
 /// The accounts, and what this service has of each.
 pub(crate) fn users() -> Projection<GatewayEvent> {
     let rows = Rows::new()
-        .keys(USERS, |_, id| Ok(of_user(id)))
-        .keys(OWNED, |_, (owner, _)| Ok(of_user(owner)))
-        .keys(SUBSCRIPTIONS, |_, (user, _)| Ok(of_user(user)))
-        .table(PLAYLISTS, |_, _, record| Ok(of_user(record.owner.bytes())));
-    Projection::new(
-        |event| match event {
-            GatewayEvent::UserChanged { user } => Some(Subject::new(0, &[user.id.bytes()])),
-            GatewayEvent::UserDeleted { id } => Some(Subject::new(0, &[id.bytes()])),
-        },
-        rows,
-    )
-}
-
-fn of_user(id: IdKey) -> Option<Kept> {
-    Some(Kept::of(Subject::new(0, &[id]), &GatewayEvent::UserDeleted { id: UserId::from_bytes(id) }))
+        .keys(USERS, |_, id| Ok(Some(Kept::of_account(id))))
+        .keys(OWNED, |_, (owner, _)| Ok(Some(Kept::of_account(owner))))
+        .keys(SUBSCRIPTIONS, |_, (user, _)| Ok(Some(Kept::of_account(user))))
+        .table(PLAYLISTS, |_, _, record| Ok(Some(Kept::of_account(record.owner.bytes()))));
+    Projection::of_accounts(rows)
 }
 
 /// The videos, what this service has of each, and the feed.
 pub(crate) fn videos() -> Projection<VideoEvent> {
     let rows = Rows::new()
-        .table(VIDEOS, |_, id, video| Ok(of_video(id, video.owner, video.channel)))
+        .table(VIDEOS, |_, id, video| Ok(Some(Kept::of_video(id, video.owner, video.channel))))
         .keys(SAVED, |_, (owner, video, _)| {
             // Whose it was is known no longer; nobody asks.
-            Ok(of_video(video, UserId::from_bytes(owner), ChannelId::from_bytes([0; 16])))
+            Ok(Some(Kept::of_video(video, UserId::from_bytes(owner), ChannelId::from_bytes([0; 16]))))
         })
         .keys(FEED, |store, key| {
             let (_, _, Desc(video)) = key;
@@ -80,20 +70,5 @@ pub(crate) fn videos() -> Projection<VideoEvent> {
             let of = store.get(VIDEOS, &key.1)?.map(|video| video.channel.bytes());
             Ok((of != Some(key.0)).then(|| Kept::stray(move || Batch::new().delete(VIDEOS_OF, &key))))
         });
-    Projection::new(|event| Some(Subject::new(0, &[video_of(event).bytes()])), rows)
-}
-
-fn of_video(id: IdKey, owner: UserId, channel: ChannelId) -> Option<Kept> {
-    let gone = VideoEvent::VideoDeleted { id: VideoId::from_bytes(id), owner, channel };
-    Some(Kept::of(Subject::new(0, &[id]), &gone))
-}
-
-fn video_of(event: &VideoEvent) -> VideoId {
-    match event {
-        VideoEvent::VideoChanged { video }
-        | VideoEvent::VideoPublished { video }
-        | VideoEvent::ProcessingDone { video }
-        | VideoEvent::ProcessingFailed { video, .. } => video.id,
-        VideoEvent::VideoDeleted { id, .. } => *id,
-    }
+    Projection::of_videos(rows)
 }

@@ -1,6 +1,6 @@
 //! What this service's snapshot says, and how its own projections are filled anew.
 
-use kit::logs::{Kept, Projection, Rows, Subject};
+use kit::logs::{Kept, Projection, Rows};
 use proto::api::interaction::Rating;
 use proto::events::{GatewayEvent, InteractionEvent, VideoEvent, Viewer};
 use proto::{ChannelId, UserId, VideoId};
@@ -68,11 +68,11 @@ fn unknown_counts(store: &Store, id: IdKey) -> Result<Option<InteractionEvent>, 
 /// The accounts with their names, and what this service has of each.
 pub(crate) fn users() -> Projection<GatewayEvent> {
     let rows = Rows::new()
-        .keys(USERS, |_, id| Ok(of_user(id)))
-        .keys(RATINGS, |_, (user, _, _)| Ok(of_user(user)))
-        .keys(WRITTEN_BY, |_, (author, _)| Ok(of_user(author)))
-        .keys(HISTORY, |_, (user, _)| Ok(of_user(user)))
-        .keys(HISTORY_PAUSED, |_, user| Ok(of_user(user)))
+        .keys(USERS, |_, id| Ok(Some(Kept::of_account(id))))
+        .keys(RATINGS, |_, (user, _, _)| Ok(Some(Kept::of_account(user))))
+        .keys(WRITTEN_BY, |_, (author, _)| Ok(Some(Kept::of_account(author))))
+        .keys(HISTORY, |_, (user, _)| Ok(Some(Kept::of_account(user))))
+        .keys(HISTORY_PAUSED, |_, user| Ok(Some(Kept::of_account(user))))
         .table(USERNAMES, |store, name, id| {
             let has = store.get(USERS, &id.bytes())?.is_some_and(|user| user.username == name);
             let stray = move || Batch::new().assert_equal(USERNAMES, &name, &id).delete(USERNAMES, &name);
@@ -87,45 +87,20 @@ pub(crate) fn users() -> Projection<GatewayEvent> {
             let lost = move || Batch::new().assert_equal(USERS, &key, &user).put(USERNAMES, &user.username, &user.id);
             Ok((!named).then(|| Kept::stray(lost)))
         });
-    Projection::new(
-        |event| match event {
-            GatewayEvent::UserChanged { user } => Some(Subject::new(0, &[user.id.bytes()])),
-            GatewayEvent::UserDeleted { id } => Some(Subject::new(0, &[id.bytes()])),
-        },
-        rows,
-    )
-}
-
-fn of_user(id: IdKey) -> Option<Kept> {
-    Some(Kept::of(Subject::new(0, &[id]), &GatewayEvent::UserDeleted { id: UserId::from_bytes(id) }))
+    Projection::of_accounts(rows)
 }
 
 /// The videos, and what this service has of each.
 pub(crate) fn videos() -> Projection<VideoEvent> {
-    let nobody = (UserId::from_bytes([0; 16]), ChannelId::from_bytes([0; 16]));
-    let of = move |id: IdKey| of_video(id, nobody);
+    // Whose it was is known no longer; nobody asks.
+    let of = |id: IdKey| Some(Kept::of_video(id, UserId::from_bytes([0; 16]), ChannelId::from_bytes([0; 16])));
     let rows = Rows::new()
-        .table(VIDEOS, |_, id, video| Ok(of_video(id, (video.owner, video.channel))))
+        .table(VIDEOS, |_, id, video| Ok(Some(Kept::of_video(id, video.owner, video.channel))))
         .keys(THREADS, move |_, (video, _)| Ok(of(video)))
         .keys(RATERS, move |_, (kind, id, _)| {
             Ok(matches!(Target::of((kind, id)), Target::Video(_)).then(|| of(id)).flatten())
         })
         .keys(WATCHERS, move |_, (video, _)| Ok(of(video)))
         .keys(COUNTED, move |_, (video, _)| Ok(of(video)));
-    Projection::new(|event| Some(Subject::new(0, &[video_of(event).bytes()])), rows)
-}
-
-fn of_video(id: IdKey, (owner, channel): (UserId, ChannelId)) -> Option<Kept> {
-    let gone = VideoEvent::VideoDeleted { id: VideoId::from_bytes(id), owner, channel };
-    Some(Kept::of(Subject::new(0, &[id]), &gone))
-}
-
-fn video_of(event: &VideoEvent) -> VideoId {
-    match event {
-        VideoEvent::VideoChanged { video }
-        | VideoEvent::VideoPublished { video }
-        | VideoEvent::ProcessingDone { video }
-        | VideoEvent::ProcessingFailed { video, .. } => video.id,
-        VideoEvent::VideoDeleted { id, .. } => *id,
-    }
+    Projection::of_videos(rows)
 }

@@ -2,27 +2,17 @@
 
 use kit::logs::{Kept, Projection, Rows, Subject};
 use proto::events::{ChannelEvent, GatewayEvent, VideoEvent};
-use proto::{ChannelId, UserId, VideoId};
+use proto::{ChannelId, UserId};
 
-use crate::data::{Bytes16, CHANNELS, INBOX, PEOPLE, PREFERENCES, SUBSCRIBERS, VIDEOS};
+use crate::data::{CHANNELS, INBOX, PEOPLE, PREFERENCES, SUBSCRIBERS, VIDEOS};
 
 /// The accounts, and what this service has of each.
 pub(crate) fn people() -> Projection<GatewayEvent> {
     let rows = Rows::new()
-        .table(PEOPLE, |_, id, record| Ok(record.profile.and_then(|_| of_person(id))))
-        .keys(INBOX, |_, (recipient, _)| Ok(of_person(recipient)))
-        .keys(PREFERENCES, |_, id| Ok(of_person(id)));
-    Projection::new(
-        |event| match event {
-            GatewayEvent::UserChanged { user } => Some(Subject::new(0, &[user.id.bytes()])),
-            GatewayEvent::UserDeleted { id } => Some(Subject::new(0, &[id.bytes()])),
-        },
-        rows,
-    )
-}
-
-fn of_person(id: Bytes16) -> Option<Kept> {
-    Some(Kept::of(Subject::new(0, &[id]), &GatewayEvent::UserDeleted { id: UserId::from_bytes(id) }))
+        .table(PEOPLE, |_, id, record| Ok(record.profile.map(|_| Kept::of_account(id))))
+        .keys(INBOX, |_, (recipient, _)| Ok(Some(Kept::of_account(recipient))))
+        .keys(PREFERENCES, |_, id| Ok(Some(Kept::of_account(id))));
+    Projection::of_accounts(rows)
 }
 
 /// The channels and their subscribers.
@@ -54,28 +44,14 @@ pub(crate) fn channels() -> Projection<ChannelEvent> {
 pub(crate) fn videos() -> Projection<VideoEvent> {
     let rows = Rows::new()
         .table(VIDEOS, |_, id, record| {
-            let of = |video: proto::events::VideoProfile| of_video(id, video.owner, video.channel);
+            let of = |video: proto::events::VideoProfile| Kept::of_video(id, video.owner, video.channel);
             Ok(record.profile.map(of))
         })
         .table(INBOX, |store, _, row| {
             let Some(video) = row.video.map(|video| video.bytes()) else { return Ok(None) };
             let nobody = (UserId::from_bytes([0; 16]), ChannelId::from_bytes([0; 16]));
             let unknown = store.get(VIDEOS, &video)?.is_none();
-            Ok(unknown.then(|| of_video(video, nobody.0, nobody.1)))
+            Ok(unknown.then(|| Kept::of_video(video, nobody.0, nobody.1)))
         });
-    Projection::new(|event| Some(Subject::new(0, &[video_of(event).bytes()])), rows)
-}
-
-fn of_video(id: Bytes16, owner: UserId, channel: ChannelId) -> Kept {
-    Kept::of(Subject::new(0, &[id]), &VideoEvent::VideoDeleted { id: VideoId::from_bytes(id), owner, channel })
-}
-
-fn video_of(event: &VideoEvent) -> VideoId {
-    match event {
-        VideoEvent::VideoChanged { video }
-        | VideoEvent::VideoPublished { video }
-        | VideoEvent::ProcessingDone { video }
-        | VideoEvent::ProcessingFailed { video, .. } => video.id,
-        VideoEvent::VideoDeleted { id, .. } => *id,
-    }
+    Projection::of_videos(rows)
 }

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use warp::Filter;
 
+use crate::data::JOBS;
 use crate::error::Error;
 use crate::limits::BODY_MAX_BYTES;
 use crate::live::{self, Live};
@@ -45,9 +46,7 @@ pub(crate) fn home(inboxes: &Inboxes, live: &Live) -> Routes {
         .unify()
         .or(backlog(inboxes))
         .unify()
-        .or(removals(inboxes))
-        .unify()
-        .or(retry_removals(inboxes))
+        .or(kit::removals::routes(&inboxes.store, JOBS, |_, job, user| job.concern(user), |look| Ok(look)))
         .unify()
         .or(socket(live))
         .unify()
@@ -157,22 +156,6 @@ fn backlog(inboxes: &Inboxes) -> Routes {
         .and(with(inboxes.clone()))
         .and(query())
         .then(async |user, inboxes: Inboxes, after| reply::answer(answer(&inboxes, user, after).await))
-        .boxed()
-}
-
-fn removals(inboxes: &Inboxes) -> Routes {
-    warp::path!("internal" / "removals" / UserId)
-        .and(warp::get())
-        .and(with(inboxes.clone()))
-        .then(async |user, inboxes: Inboxes| reply::answer(inboxes.removals(user).await))
-        .boxed()
-}
-
-fn retry_removals(inboxes: &Inboxes) -> Routes {
-    warp::path!("internal" / "removals" / UserId / "retry")
-        .and(warp::post())
-        .and(with(inboxes.clone()))
-        .then(async |user, inboxes: Inboxes| reply::no_content(inboxes.retry_removals(user, kit::clock::now()).await))
         .boxed()
 }
 

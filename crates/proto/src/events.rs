@@ -66,6 +66,16 @@ pub enum GatewayEvent {
     },
 }
 
+impl GatewayEvent {
+    /// The account that it is about.
+    pub fn user_id(&self) -> UserId {
+        match self {
+            Self::UserChanged { user } => user.id,
+            Self::UserDeleted { id } => *id,
+        }
+    }
+}
+
 /// A channel as the services know it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -238,6 +248,19 @@ pub enum VideoEvent {
         /// From which channel.
         channel: ChannelId,
     },
+}
+
+impl VideoEvent {
+    /// The video that it is about.
+    pub fn video_id(&self) -> VideoId {
+        match self {
+            Self::VideoChanged { video }
+            | Self::VideoPublished { video }
+            | Self::ProcessingDone { video }
+            | Self::ProcessingFailed { video, .. } => video.id,
+            Self::VideoDeleted { id, .. } => *id,
+        }
+    }
 }
 
 /// Who watched: a person, or a page of somebody not signed in.

@@ -1,11 +1,12 @@
 //! What the video service keeps: tables, keys, records.
 
+use kit::removals::Concern;
 use kit::tombstone::{self, Tombstone};
 use proto::api::video::{Chapter, CommentPolicy, JobKind, Privacy, VideoState};
 use proto::events::{ChannelProfile, EVENTS, VideoEvent, VideoProfile};
 use proto::{ChannelId, Timestamp, UploadId, UserId, VideoId};
 use serde::{Deserialize, Serialize};
-use store::{Batch, Counter, Desc, Log, Push, Queue, Table, Texts};
+use store::{Batch, Counter, Desc, Log, Push, Queue, Store, Table, Texts};
 
 use crate::media::poster::Poster;
 use crate::media::{Probe, Rendition, RenditionPlan};
@@ -267,6 +268,21 @@ pub(crate) enum Job {
     RemoveUser(UserId),
     /// Forget what people did with what is [`TO_FORGET`].
     Forget,
+}
+
+impl Job {
+    /// How it has to do with the end of an account.
+    pub(crate) fn concern(&self, store: &Store, user: UserId) -> Concern {
+        match self {
+            Self::RemoveUser(of) if *of == user => Concern::Account,
+            Self::RemoveUser(_) | Self::RemoveChannel(_) | Self::RemoveFiles(_) | Self::Forget => Concern::Removal,
+            // A step of a video that is gone ends as soon as it is looked at.
+            Self::Step { video, .. } => match store.contains(VIDEOS, &video.bytes()) {
+                Ok(true) => Concern::None,
+                Ok(false) | Err(_) => Concern::Removal,
+            },
+        }
+    }
 }
 
 /// A batch that nothing comes of once the account is gone.

@@ -2,7 +2,7 @@
 
 use kit::logs::{Kept, Projection, Rows, Subject};
 use proto::events::{ChannelEvent, GatewayEvent, InteractionEvent, VideoEvent};
-use proto::{ChannelId, UserId, VideoId};
+use proto::{ChannelId, VideoId};
 use store::Batch;
 
 use crate::data::{CHANNELS, CHANNELS_OF, HANDLES, IdKey, OF_CHANNEL, OWNED, VIDEOS};
@@ -61,17 +61,8 @@ fn of_channel(id: IdKey) -> Option<Kept> {
 
 /// The accounts that have videos here, or whose interest is known.
 pub(crate) fn accounts() -> Projection<GatewayEvent> {
-    fn of_account(id: IdKey) -> Kept {
-        Kept::of(Subject::new(0, &[id]), &GatewayEvent::UserDeleted { id: UserId::from_bytes(id) })
-    }
-    let rows = Rows::new().keys(OWNED, |_, (owner, _)| Ok(Some(of_account(owner))));
-    Projection::new(
-        |event| match event {
-            GatewayEvent::UserChanged { user } => Some(Subject::new(0, &[user.id.bytes()])),
-            GatewayEvent::UserDeleted { id } => Some(Subject::new(0, &[id.bytes()])),
-        },
-        recommend::kept_person(rows, of_account),
-    )
+    let rows = Rows::new().keys(OWNED, |_, (owner, _)| Ok(Some(Kept::of_account(owner))));
+    Projection::of_accounts(recommend::kept_person(rows, Kept::of_account))
 }
 
 /// The counts, and what recommendations learnt of people.

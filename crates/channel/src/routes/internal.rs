@@ -2,12 +2,12 @@
 
 use kit::Context;
 use kit::http::{Routes, reply};
-use kit::{clock, logs};
+use kit::{logs, removals};
 use proto::{ChannelId, UserId, VideoId};
 use warp::Filter;
 
 use super::with;
-use crate::data::LOG;
+use crate::data::{JOBS, LOG};
 use crate::refill;
 use crate::service::Service;
 
@@ -17,9 +17,7 @@ pub(super) fn routes(context: &Context, service: &Service) -> Routes {
         .unify()
         .or(relations(service))
         .unify()
-        .or(removals(service))
-        .unify()
-        .or(retry_removals(service))
+        .or(removals::routes(&service.store, JOBS, |_, job, user| job.concern(user), |look| look.log(LOG)))
         .unify()
         .or(logs::routes_with_snapshot(context, &service.store, LOG, refill::snapshot()))
         .unify()
@@ -48,24 +46,6 @@ fn relations(service: &Service) -> Routes {
         .and(with(service))
         .then(async |user: UserId, channel: ChannelId, video: VideoId, service: Service| {
             reply::answer(service.relations(user, channel, video))
-        })
-        .boxed()
-}
-
-fn removals(service: &Service) -> Routes {
-    warp::path!("internal" / "removals" / UserId)
-        .and(warp::get())
-        .and(with(service))
-        .then(async |user: UserId, service: Service| reply::answer(service.removals(user).await))
-        .boxed()
-}
-
-fn retry_removals(service: &Service) -> Routes {
-    warp::path!("internal" / "removals" / UserId / "retry")
-        .and(warp::post())
-        .and(with(service))
-        .then(async |user: UserId, service: Service| {
-            reply::no_content(service.retry_removals(user, clock::now()).await)
         })
         .boxed()
 }

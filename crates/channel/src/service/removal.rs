@@ -1,15 +1,13 @@
 //! What is removed after the answer, a bounded piece at a time.
 
 use kit::idempotency;
-use kit::removals::{Look, revive};
-use proto::internal::Removals;
 use proto::{ChannelId, ItemId, PlaylistId, Timestamp, UserId, VideoId};
 use store::{Batch, Desc, Leased, Push, Scan, WriteError};
 
 use super::Service;
 use super::playlists::{playlist_deletion, touched, watch_later_id};
 use crate::data::{
-    CHANNELS, ITEM_COUNT, ITEM_RANKS, ITEMS, ITEMS_OF_VIDEO, IdKey, JOBS, Job, LOG, OWNED, PLAYLISTS, PLAYLISTS_OF,
+    CHANNELS, ITEM_COUNT, ITEM_RANKS, ITEMS, ITEMS_OF_VIDEO, IdKey, JOBS, Job, OWNED, PLAYLISTS, PLAYLISTS_OF,
     RETIRED_HANDLES, SAVED, SUBSCRIBERS, SUBSCRIPTIONS, retired_handle,
 };
 use crate::error::Result;
@@ -90,18 +88,6 @@ impl Service {
             .delete(ITEM_RANKS, &place)
             .delete(SAVED, &(of.owner.bytes(), video.bytes(), place.1))
             .add(ITEM_COUNT, &playlist, -1))
-    }
-
-    /// What is still to be removed of an account that is gone, and of others.
-    pub(crate) async fn removals(&self, user: UserId) -> Result<Removals> {
-        let concern = move |job: &Job| job.concern(user);
-        self.blocking(move |store| Ok(Look::new(store, user)?.queue(JOBS, concern)?.log(LOG)?.finish())).await
-    }
-
-    /// Tries what could not be removed of an account once more.
-    pub(crate) async fn retry_removals(&self, user: UserId, now: Timestamp) -> Result<()> {
-        revive(&self.store, JOBS, |job: &Job| job.concern(user), now.ms()).await?;
-        Ok(())
     }
 
     /// One thing after the other: subscriptions, playlists, channels. Only what is certainly there is in the

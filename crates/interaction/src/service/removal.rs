@@ -1,10 +1,8 @@
 //! What is removed after a video, a comment or an account is gone: a bounded piece at a time.
 
 use kit::idempotency;
-use kit::removals::{Look, revive};
 use proto::api::interaction::Rating;
 use proto::events::Viewer;
-use proto::internal::Removals;
 use proto::{CommentId, Id, Timestamp, UserId, VideoId};
 use store::{Batch, Counter, Key, Leased, Push, Scan};
 
@@ -12,8 +10,8 @@ use super::Service;
 use super::comments::{removal_job, without};
 use crate::data::{
     COMMENT_COUNT, COMMENTS, COUNTED, COUNTED_BY_TIME, DISLIKES, HISTORY_PAUSED, IdKey, JOBS, Job, LANE_INTERACTIONS,
-    LANE_REMOVALS, LIKES, LOG, NOTIFY_LOG, PENDING, RATERS, RATINGS, REPLIES, REPLY_COUNT, Rate, THREAD_SIZE, THREADS,
-    Target, TargetKey, VIEW_COUNT, WATCHERS, WRITTEN_BY, viewer_key,
+    LANE_REMOVALS, LIKES, PENDING, RATERS, RATINGS, REPLIES, REPLY_COUNT, Rate, THREAD_SIZE, THREADS, Target,
+    TargetKey, VIEW_COUNT, WATCHERS, WRITTEN_BY, viewer_key,
 };
 use crate::error::Result;
 
@@ -165,21 +163,6 @@ impl Service {
             });
             self.store.write(batch).await?;
         }
-        Ok(())
-    }
-
-    /// What is still to be removed of an account that is gone, and of others.
-    pub(crate) async fn removals(&self, user: UserId) -> Result<Removals> {
-        let concern = move |job: &Job| job.concern(user);
-        self.blocking(move |store| {
-            Ok(Look::new(store, user)?.queue(JOBS, concern)?.log(LOG)?.log(NOTIFY_LOG)?.finish())
-        })
-        .await
-    }
-
-    /// Tries what could not be removed of an account once more.
-    pub(crate) async fn retry_removals(&self, user: UserId, now: Timestamp) -> Result<()> {
-        revive(&self.store, JOBS, |job: &Job| job.concern(user), now.ms()).await?;
         Ok(())
     }
 

@@ -19,6 +19,7 @@ mod registry;
 mod routes;
 mod rows;
 mod run;
+mod subjects;
 
 use proto::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -1,13 +1,11 @@
 //! Removing: the oldest entries of a full inbox, and everything about a person who is gone.
 
-use kit::removals::{Look, revive};
-use proto::internal::Removals;
-use proto::{Timestamp, UserId};
+use proto::UserId;
 use store::{Batch, Leased, ReadError, Scan, WriteError};
 
 use super::Inboxes;
 use super::inbox::with_id;
-use crate::data::{ENTRIES, INBOX, JOBS, Job, LIKES, PREFERENCES, UNREAD};
+use crate::data::{ENTRIES, INBOX, Job, LIKES, PREFERENCES, UNREAD};
 use crate::error::Error;
 use crate::limits::{ROWS_PER_BATCH, TRIM_SLACK, WRITE_ATTEMPTS};
 
@@ -74,19 +72,5 @@ impl Inboxes {
         }
         self.store.write(batch.delete(PREFERENCES, &user.bytes()).complete(leased)).await?;
         Ok(true)
-    }
-
-    /// What is still to be removed of an account that is gone, and of others.
-    pub(crate) async fn removals(&self, user: UserId) -> Result<Removals, Error> {
-        let store = self.store.clone();
-        let look = move || Ok(Look::new(&store, user)?.queue(JOBS, |job: &Job| job.concern(user))?.finish());
-        let looked: Result<_, ReadError> = tokio::task::spawn_blocking(look).await.map_err(|_| Error::TaskLost)?;
-        Ok(looked?)
-    }
-
-    /// Tries what could not be removed of an account once more.
-    pub(crate) async fn retry_removals(&self, user: UserId, now: Timestamp) -> Result<(), Error> {
-        revive(&self.store, JOBS, |job: &Job| job.concern(user), now.ms()).await?;
-        Ok(())
     }
 }

@@ -29,7 +29,7 @@ pub(crate) use people::People;
 /// The inboxes of everyone. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Inboxes {
-    store: Store,
+    pub(crate) store: Store,
     people: People,
     /// Rows kept for one person.
     entries_max: i64,

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use kit::http::{Routes, filter, reply};
-use kit::{Caller, Context, clock, logs};
+use kit::{Caller, Context, logs, removals};
 use proto::internal::{Cards, CardsQuery};
-use proto::{Problem, UserId, VideoId};
+use proto::{Problem, VideoId};
 use warp::Filter;
 
 use super::with;
-use crate::data::LOG;
+use crate::data::{JOBS, LOG};
 use crate::refill;
 use crate::service::Service;
 
@@ -24,9 +24,7 @@ pub(super) fn routes(context: &Context, service: &Arc<Service>) -> Routes {
         .unify()
         .or(media_grants(service))
         .unify()
-        .or(removals(service))
-        .unify()
-        .or(retry_removals(service))
+        .or(removals::routes(&service.store, JOBS, |store, job, user| job.concern(store, user), |look| look.log(LOG)))
         .unify()
         .or(logs::routes_with_snapshot(context, &service.store, LOG, refill::snapshot()))
         .unify()
@@ -65,24 +63,6 @@ fn media_grants(service: &Arc<Service>) -> Routes {
         .and(filter::caller())
         .then(async |id: VideoId, service: Arc<Service>, caller: Caller| {
             reply::answer(service.media_grant(&caller, id))
-        })
-        .boxed()
-}
-
-fn removals(service: &Arc<Service>) -> Routes {
-    warp::path!("internal" / "removals" / UserId)
-        .and(warp::get())
-        .and(with(service))
-        .then(async |user: UserId, service: Arc<Service>| reply::answer(service.removals(user).await))
-        .boxed()
-}
-
-fn retry_removals(service: &Arc<Service>) -> Routes {
-    warp::path!("internal" / "removals" / UserId / "retry")
-        .and(warp::post())
-        .and(with(service))
-        .then(async |user: UserId, service: Arc<Service>| {
-            reply::no_content(service.retry_removals(user, clock::now()).await)
         })
         .boxed()
 }

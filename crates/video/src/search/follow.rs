@@ -116,7 +116,7 @@ impl Follower {
                 self.wait(progress.sequence, handle)?;
                 continue;
             };
-            let mut ids: BTreeSet<VideoId> = events.iter().map(|(_, _, event)| video_of(event)).collect();
+            let mut ids: BTreeSet<VideoId> = events.iter().map(|(_, _, event)| event.video_id()).collect();
             for channel in &renamed {
                 ids.extend(self.indexer.videos_of(*channel)?);
             }
@@ -208,16 +208,5 @@ impl Follower {
         self.acknowledge(progress.sequence, handle);
         tracing::info!(videos, took_ms = began.elapsed().as_millis(), "the search index was made anew");
         Ok(progress)
-    }
-}
-
-/// The video that an event is about.
-fn video_of(event: &VideoEvent) -> VideoId {
-    match event {
-        VideoEvent::VideoChanged { video }
-        | VideoEvent::VideoPublished { video }
-        | VideoEvent::ProcessingDone { video }
-        | VideoEvent::ProcessingFailed { video, .. } => video.id,
-        VideoEvent::VideoDeleted { id, .. } => *id,
     }
 }

@@ -1,13 +1,9 @@
 //! Videos that go: first the records, all at once, then the files.
 
-use std::sync::Arc;
-
 use kit::Caller;
-use kit::removals::{Concern, Look, revive};
 use proto::events::VideoEvent;
-use proto::internal::Removals;
 use proto::{ChannelId, Timestamp, UserId, VideoId};
-use store::{Batch, Desc, Push, Scan, Store, WriteError};
+use store::{Batch, Desc, Push, Scan, WriteError};
 
 use super::Service;
 use super::change::{listed, listed_key, signed};
@@ -156,21 +152,6 @@ impl Service {
         Ok(())
     }
 
-    /// What is still to be removed of an account that is gone, and of others.
-    pub(crate) async fn removals(self: &Arc<Self>, user: UserId) -> Result<Removals> {
-        self.blocking(move |service| {
-            let store = &service.store;
-            Ok(Look::new(store, user)?.queue(JOBS, |job: &Job| concern(store, job, user))?.log(LOG)?.finish())
-        })
-        .await
-    }
-
-    /// Tries what could not be removed of an account once more.
-    pub(crate) async fn retry_removals(&self, user: UserId, now: Timestamp) -> Result<()> {
-        revive(&self.store, JOBS, |job: &Job| concern(&self.store, job, user), now.ms()).await?;
-        Ok(())
-    }
-
     /// Removes some videos of a channel that is gone; says whether all are gone now.
     pub(crate) async fn remove_of_channel(&self, channel: ChannelId) -> Result<bool> {
         let keys = self.store.scan_keys(OF_CHANNEL, Scan::prefix(&channel.bytes())).take(REMOVED_AT_ONCE);
@@ -182,18 +163,5 @@ impl Service {
             return Ok(true);
         }
         Ok(false)
-    }
-}
-
-/// How a job has to do with the end of an account.
-fn concern(store: &Store, job: &Job, user: UserId) -> Concern {
-    match job {
-        Job::RemoveUser(of) if *of == user => Concern::Account,
-        Job::RemoveUser(_) | Job::RemoveChannel(_) | Job::RemoveFiles(_) | Job::Forget => Concern::Removal,
-        // A step of a video that is gone ends as soon as it is looked at.
-        Job::Step { video, .. } => match store.contains(VIDEOS, &video.bytes()) {
-            Ok(true) => Concern::None,
-            Ok(false) | Err(_) => Concern::Removal,
-        },
     }
 }

@@ -1,5 +1,9 @@
 //! What is left to do of a deletion, as a service says it: `GET /internal/removals/{userId}`.
 
+mod routes;
+
+pub use routes::routes;
+
 use proto::UserId;
 use proto::internal::{LogMark, Removals, StuckRemoval};
 use serde::Serialize;
