@@ -2,7 +2,7 @@
 //! nothing acknowledged is lost by it, and refused by name where something would be.
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::engine::{Change, Engine, EngineError};
 use crate::engine_log;
@@ -50,6 +50,16 @@ pub(crate) enum SyncError {
     State(#[from] std::io::Error),
 }
 
+impl SyncError {
+    /// As an opening says it.
+    pub(crate) fn at_open(self, places: &Places<'_>, engine: &Path) -> OpenError {
+        match self {
+            Self::Engine(error) => error.at_open(engine),
+            Self::State(source) => OpenError::Io { path: places.folder.to_owned(), source },
+        }
+    }
+}
+
 /// Syncs the engine, and notes, durably, up to which group it is synced: the journal may forget those.
 pub(crate) fn sync_engine(engine: &Engine, state: &mut StateFile, applied: u64, segment: u64) -> Result<(), SyncError> {
     engine.flush()?;
@@ -63,8 +73,8 @@ pub(crate) fn sync_engine(engine: &Engine, state: &mut StateFile, applied: u64, 
 /// Where things lie in a store's folder.
 pub(crate) struct Places<'a> {
     pub folder: &'a Path,
-    pub engine: std::path::PathBuf,
-    pub journal: std::path::PathBuf,
+    pub engine: PathBuf,
+    pub journal: PathBuf,
 }
 
 impl<'a> Places<'a> {
@@ -169,10 +179,8 @@ fn open(places: &Places<'_>, options: &Options, found: Option<StateFile>) -> Res
     let of_state = |source| OpenError::Io { path: places.folder.to_owned(), source };
     if replayed > 0 {
         tracing::info!(groups = replayed, folder = %places.journal.display(), "replayed the journal");
-        sync_engine(&engine, &mut state, last, journal.segment()).map_err(|error| match error {
-            SyncError::Engine(error) => failed(error),
-            SyncError::State(source) => of_state(source),
-        })?;
+        let synced = sync_engine(&engine, &mut state, last, journal.segment());
+        synced.map_err(|error| error.at_open(places, &places.engine))?;
     }
     let now = State { format: FORMAT, clean: false, ..state.state() };
     if now != state.state() {

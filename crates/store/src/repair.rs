@@ -14,7 +14,7 @@ use crate::backup;
 use crate::engine::{Change, Engine, EngineError};
 use crate::error::OpenError;
 use crate::journal::{Journal, Salvaged, sync_folder};
-use crate::recovery::{Places, Seen, SyncError, applied_key, epoch_key, number, sync_engine};
+use crate::recovery::{Places, Seen, applied_key, epoch_key, number, sync_engine};
 use crate::state::{Found, State, StateFile};
 use crate::store::Options;
 
@@ -131,10 +131,8 @@ fn build(places: &Places<'_>, options: &Options, state: Option<State>, base: &Ba
         Found::Whole(file) => file,
         Found::Missing | Found::Unreadable => StateFile::create(places.folder, state)?,
     };
-    sync_engine(&engine, &mut file, last, journal.segment()).map_err(|error| match error {
-        SyncError::Engine(error) => at_open(error),
-        SyncError::State(source) => failed(source),
-    })?;
+    let synced = sync_engine(&engine, &mut file, last, journal.segment());
+    synced.map_err(|error| error.at_open(places, &folder))?;
     drop(engine);
     Ok(last)
 }
@@ -216,10 +214,8 @@ fn journal(
         Found::Whole(file) => file,
         Found::Missing | Found::Unreadable => return Err(damage),
     };
-    sync_engine(&engine, &mut file, last, last + 1).map_err(|error| match error {
-        SyncError::Engine(error) => failed(error),
-        SyncError::State(source) => of_folder(source),
-    })?;
+    let synced = sync_engine(&engine, &mut file, last, last + 1);
+    synced.map_err(|error| error.at_open(places, &places.engine))?;
     drop(engine);
     let aside = set_aside(places, "journal")?;
     Journal::begin(&places.journal, last, options.segment_bytes).map_err(of_folder)?;

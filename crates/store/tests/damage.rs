@@ -1,11 +1,15 @@
 //! What is damaged is noticed; what a crash left half done is cut off.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use store::{Batch, OpenError, Options, Scan, Store, Table};
 use tempfile::TempDir;
+
+use common::copy;
 
 const TABLE: Table<u64, String> = Table::new("table");
 const GROUPS: u64 = 50;
@@ -20,19 +24,6 @@ async fn crashed() -> TempDir {
     }
     copy(folder.path(), image.path());
     image
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 fn segments(folder: &Path) -> Vec<PathBuf> {

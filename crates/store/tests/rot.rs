@@ -4,6 +4,8 @@
 //! `STORE_ROT` sets at how many positions of each file (some by default), `STORE_ROT_SEED` repeats a run.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,6 +18,8 @@ use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 use store::{Batch, Counter, EXIT_CODE_DAMAGED, Log, OpenError, Options, Push, Queue, Scan, Store, Table};
 use tempfile::TempDir;
+
+use common::copy;
 
 const ROWS: Table<u32, Row> = Table::new("rows");
 const LATER: Table<u8, u8> = Table::new("later");
@@ -103,19 +107,6 @@ fn make(left: Left, random: &mut StdRng) -> TempDir {
         copy(made.path(), copied.path());
     });
     copied
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 fn files(folder: &Path, out: &mut Vec<PathBuf>) {
